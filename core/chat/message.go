@@ -102,7 +102,10 @@ type Card struct {
 	// what lies before it is left out.
 	Output      string `json:"output,omitempty"`
 	OutputStart int64  `json:"output_start,omitempty"`
-	ExitCode    *int   `json:"exit_code,omitempty"`
+	// More says where all of the output is when Output is not all of it and
+	// nothing further will be sent.
+	More     string `json:"more,omitempty"`
+	ExitCode *int   `json:"exit_code,omitempty"`
 	// Elapsed is how long the command has run, or ran.
 	Elapsed time.Duration `json:"elapsed,omitempty"`
 	Final   bool          `json:"final,omitempty"`
@@ -128,6 +131,9 @@ type Outbound struct {
 	Text string
 	// Card is set on messages about a job and carries the same as Text.
 	Card *Card
+	// Refused is set when the message that Text answers was not carried out:
+	// not allowed, not understood, or impossible.
+	Refused bool
 	// Mention is somebody to notify.
 	Mention *Sender
 	Files   []File

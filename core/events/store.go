@@ -29,6 +29,9 @@ type Store interface {
 	Park(ctx context.Context, c Conversation, until time.Time, tries int, reason string) error
 	// MessageRef returns the message that shows the job, if one was sent.
 	MessageRef(ctx context.Context, jobID string) (ref chat.MessageRef, ok bool, err error)
+	// Shown returns up to max jobs of all spaces that are sent and have a
+	// message that shows them, so that a restarted node goes on updating it.
+	Shown(ctx context.Context, max int) ([]ShownJob, error)
 	// DeadLetters lists up to max events that were given up, newest first.
 	DeadLetters(ctx context.Context, space string, max int) ([]DeadLetter, error)
 	// Backlog counts what is not told yet, and the age of the oldest of it.
@@ -48,11 +51,18 @@ type Conversation struct {
 type Delivery struct {
 	Conversation Conversation
 	Events       []job.Event
-	// JobID and Ref, when set, remember the message that shows the job.
+	// JobID and Ref, when set, remember the message that shows the job. A
+	// Delivery may do only that and have no Events.
 	JobID string
 	Ref   *chat.MessageRef
 	// Dead, when set, says why the events were given up.
 	Dead string
+}
+
+// ShownJob names a job that a message of a conversation shows.
+type ShownJob struct {
+	Space string
+	ID    string
 }
 
 // DeadLetter is an event that could not be told.

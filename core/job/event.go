@@ -34,6 +34,11 @@ type Event struct {
 	// and the event is only published.
 	Conversation *chat.ConversationRef
 
+	// Agent and Num are the job's, so that whoever reads the event need not
+	// read the job; empty and 0 for an event that is about no job.
+	Agent string
+	Num   int64
+
 	// EventJobStatus:
 	Status Status
 	Reason Reason
@@ -47,6 +52,9 @@ type Event struct {
 	Text string
 	// Mention is somebody to notify with Text.
 	Mention *chat.Sender
+	// Refused says that the message which Text answers was not carried out:
+	// not allowed, not understood, or impossible.
+	Refused bool
 }
 
 // ID names the event: subject and version.
