@@ -32,6 +32,12 @@ func (s *Service) Sweep(ctx context.Context) error {
 	s.outage.pass()
 	s.waker.Wake(s.held.lapsed(s.clock(), s.rules.times.MaxRun)...)
 	if s.outage.holding() {
+		// Only see whether the database is there: if it is not, the outage
+		// goes on.
+		if _, err := s.store.Update(ctx, Due(1), leave); err != nil {
+			s.outage.begin()
+			return err
+		}
 		return nil
 	}
 	for _, pass := range []struct {
@@ -54,6 +60,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// leave is the decision to leave a job as it is.
+func leave(View) (*Change, error) { return nil, nil }
 
 func anyChanged(us []Updated) bool {
 	for _, u := range us {
