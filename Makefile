@@ -1,0 +1,81 @@
+# Skadi. `make` alone says what there is.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PKG     := github.com/letserverrun/skadi
+# The commit is put in by hand, so that a build from a shallow clone or in a
+# container without git works too.
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+DIRTY   := $(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo +dirty)
+LDFLAGS := -s -w $(if $(COMMIT),-X $(PKG)/cli.commit=$(COMMIT)$(DIRTY))
+LINT    := go tool -modfile=.ci/lint.mod golangci-lint
+
+# What the tests run besides Go, as "command:package" of Debian and Ubuntu.
+# gcc is for -race.
+NEEDS := curl:curl jq:jq gcc:gcc
+
+FUZZTIME ?= 5s
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+.PHONY: build
+build: ## Build ./dist/skadi and ./dist/agentd
+	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/skadi .
+	go build -trimpath -ldflags '-s -w' -o dist/agentd ./agentd
+
+.PHONY: cross
+cross: ## Check that agentd builds for every platform it runs on
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "agentd $$os/$$arch"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./agentd; \
+	done; done
+
+.PHONY: test
+test: needs ## Run every test with the race detector, and count them
+	SKADI_TEST_REQUIRE=1 go run ./internal/testcount . bench -- -race -timeout 20m ./...
+
+.PHONY: needs
+needs: ## Install what the tests run besides Go
+	@missing=; for need in $(NEEDS); do \
+		command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "The tests need:$$missing. Please install them." >&2; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo="sudo -n"; \
+	else echo "The tests need packages. Please run: sudo apt-get install$$missing" >&2; exit 1; fi; \
+	$$sudo apt-get update -q; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
+
+.PHONY: lint
+lint: ## Run the linters (builds golangci-lint the first time)
+	$(LINT) run ./...
+	cd bench && go tool -modfile=../.ci/lint.mod golangci-lint run -c ../.golangci.yml ./...
+
+.PHONY: fmt
+fmt: ## Format the tree
+	$(LINT) fmt ./...
+
+.PHONY: fmt-check
+fmt-check: ## Fail if a file is not formatted
+	$(LINT) fmt --diff ./...
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	go generate ./...
+
+.PHONY: bench
+bench: ## Measure against hibiken/asynq in the same run (needs redis-server)
+	cd bench && go run . $(BENCH_ARGS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (5s) each
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++]=$$1} /^ok/ {for (i=0;i<n;i++) print $$2, f[i]; n=0}' | \
+	while read -r pkg target; do \
+		echo "== $$pkg $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+	done

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/letserverrun/skadi"
+
+// arrows says what of this module each package may import; a pattern's last
+// element may be a *. A package that no line names may import nothing of it,
+// so a new one needs a line here. Test suites for others to run (chattest,
+// jobtest, queuetest) are held to the line of what they test, plus it.
+var arrows = []struct{ from, to string }{
+	{".", "cli"},
+	{"cli", "adapters agentd/agent config core/* core/chat/* migrations"},
+	{"config", "core/access core/chat core/job core/nearest"},
+	{"migrations", ""},
+	{"internal/*", ""},
+
+	{"core/chat", ""},
+	{"core/chat/chattest", "core/chat"},
+	{"core/job", "core/chat"},
+	{"core/job/jobtest", "core/job core/chat"},
+	{"core/access", "core/chat"},
+	{"core/command", "core/chat core/nearest"},
+	{"core/nearest", ""},
+	{"core/agentapi", ""},
+	{"core/events", "core/access core/agentapi core/chat core/command core/job core/queue"},
+	{"core/queue", "core/agentapi core/chat core/job"},
+	{"core/queue/queuetest", "core/agentapi core/chat core/job core/queue"},
+	{"core/intake", "core/access core/chat core/command core/job core/nearest"},
+	{"core/httpapi", "core/access core/agentapi core/chat core/command core/events core/job core/queue"},
+	{"core/store", "core/access core/chat core/events core/job migrations"},
+
+	{"adapters", "core/chat adapters/*"},
+	{"adapters/*", "core/chat"},
+
+	{"agentd", "agentd/agent core/agentapi"},
+	{"agentd/agent", "core/agentapi"},
+}
+
+// standardOnly names the packages that others link for the sake of being
+// small: nothing but the standard library, tests aside.
+var standardOnly = []string{"core/chat", "core/agentapi"}
+
+// agentdMayNot is what the daemon must not link, even by way of others.
+var agentdMayNot = []string{
+	"database/sql", "modernc.org/", "go-sql-driver/", "redis", "goose",
+	module + "/adapters", module + "/core/store", module + "/core/job",
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	for _, p := range goList(t, "./...") {
+		from := local(p.ImportPath)
+		allowed, known := allowedOf(from)
+		if !known {
+			t.Errorf("%s has no line in arrows: say what it may import", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported != module && !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			if to := local(imported); !slices.ContainsFunc(allowed, func(a string) bool { return matches(a, to) }) {
+				t.Errorf("%s imports %s, which no arrow allows", from, to)
+			}
+		}
+	}
+}
+
+func TestSmallPackagesUseTheStandardLibraryOnly(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range standardOnly {
+		for _, dep := range goList(t, "-deps", "./"+pkg) {
+			if !dep.Standard && local(dep.ImportPath) != pkg {
+				t.Errorf("%s links %s", pkg, dep.ImportPath)
+			}
+		}
+	}
+}
+
+func TestAgentdLinksNoDatabase(t *testing.T) {
+	t.Parallel()
+	for _, dep := range goList(t, "-deps", "./agentd") {
+		for _, not := range agentdMayNot {
+			if strings.Contains(dep.ImportPath, not) {
+				t.Errorf("agentd links %s", dep.ImportPath)
+			}
+		}
+	}
+}
+
+// goList returns what `go list -json` says.
+func goList(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var pkgs []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// local returns the path below the module's root, and "." for the root.
+func local(importPath string) string {
+	if importPath == module {
+		return "."
+	}
+	return strings.TrimPrefix(importPath, module+"/")
+}
+
+// allowedOf returns the patterns that from may import: of the line that names
+// it, or else of the first whose pattern fits.
+func allowedOf(from string) (allowed []string, known bool) {
+	for _, exact := range []bool{true, false} {
+		for _, a := range arrows {
+			if exact && a.from == from || !exact && matches(a.from, from) {
+				return strings.Fields(a.to), true
+			}
+		}
+	}
+	return nil, false
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return err == nil && ok
+}
