@@ -82,8 +82,10 @@ func touch(j Job) Job {
 }
 
 // online reports whether the agent checked in within the offline period.
+// One that was seen far in the future was seen before the clock was set back,
+// which says nothing of today.
 func (r rules) online(a *Agent, now time.Time) bool {
-	return !a.LastSeenAt.IsZero() && now.Sub(a.LastSeenAt) < r.times.Offline
+	return !a.LastSeenAt.IsZero() && now.Sub(a.LastSeenAt).Abs() < r.times.Offline
 }
 
 // admit makes a job of a draft. holdExpiry keeps a job for an agent that fell
@@ -310,6 +312,21 @@ func (r rules) due(v View) (*Change, error) {
 	c.Job.DueAt = r.sentDue(j)
 	c.Job = touch(c.Job)
 	return c, nil
+}
+
+// putOff moves what is due by as much as the clock jumped ahead.
+func putOff(ahead time.Duration) Decide {
+	return func(v View) (*Change, error) {
+		if v.Job.Status.Final() || v.Now.Before(v.Job.DueAt) {
+			return nil, nil
+		}
+		j := touch(v.Job)
+		j.DueAt = j.DueAt.Add(ahead)
+		if j.Status == Sent {
+			j.SentAt, j.LastWordAt = j.SentAt.Add(ahead), j.LastWordAt.Add(ahead)
+		}
+		return &Change{Job: j}, nil
+	}
 }
 
 // lateEvent is told once to the conversation of a job whose agent reported after

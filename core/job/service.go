@@ -80,7 +80,7 @@ func New(c Config) *Service {
 		log:       c.Logger,
 		presence:  &presence{agents: map[string]*present{}},
 		held:      &holds{word: map[string]holdWord{}},
-		outage:    newOutageWatch(times, c.Clock, c.Monotonic),
+		outage:    newOutageWatch(times, c.Monotonic),
 	}
 }
 

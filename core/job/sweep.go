@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/letserverrun/skadi/core/chat"
 )
 
 const (
@@ -29,7 +27,17 @@ func (s *Service) sweep(ctx context.Context) {
 // outage it expires nothing for one offline period, so that agents can check
 // in again first.
 func (s *Service) Sweep(ctx context.Context) error {
-	s.outage.pass()
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		s.outage.begin()
+		return err
+	}
+	if ahead := s.outage.pass(now); ahead > 0 {
+		if err := s.putOff(ctx, ahead); err != nil {
+			s.outage.begin()
+			return err
+		}
+	}
 	s.waker.Wake(s.held.lapsed(s.clock(), s.rules.times.MaxRun)...)
 	if s.outage.holding() {
 		// Only see whether the database is there: if it is not, the outage
@@ -40,25 +48,31 @@ func (s *Service) Sweep(ctx context.Context) error {
 		}
 		return nil
 	}
-	for _, pass := range []struct {
-		sel    Selection
-		decide Decide
-	}{
-		{Due(sweepBatch), s.rules.due},
-		{OfSilentAgents(s.rules.times.Offline, sweepBatch), s.rules.silent},
-	} {
-		for ctx.Err() == nil {
-			us, err := s.update(ctx, pass.sel, pass.decide)
-			if err != nil {
-				s.outage.begin()
-				return err
-			}
-			if len(us) < sweepBatch || !anyChanged(us) {
-				break
-			}
+	err = s.all(ctx, Due(sweepBatch), s.rules.due)
+	if err == nil {
+		err = s.all(ctx, OfSilentAgents(s.rules.times.Offline, sweepBatch), s.rules.silent)
+	}
+	if err != nil {
+		s.outage.begin()
+	}
+	return err
+}
+
+// putOff moves the deadlines that a clock that jumped ahead made due, since
+// the time between did not pass for anybody.
+func (s *Service) putOff(ctx context.Context, ahead time.Duration) error {
+	s.log.Warn("the clock jumped ahead; deadlines are put off by as much", "by", ahead)
+	return s.all(ctx, Due(sweepBatch), putOff(ahead))
+}
+
+// all applies decide to everything selected, a batch at a time.
+func (s *Service) all(ctx context.Context, sel Selection, decide Decide) error {
+	for {
+		us, err := s.update(ctx, sel, decide)
+		if err != nil || len(us) < sel.Max || !anyChanged(us) {
+			return err
 		}
 	}
-	return ctx.Err()
 }
 
 // leave is the decision to leave a job as it is.
@@ -102,34 +116,41 @@ func (s *Service) retain(ctx context.Context) {
 type outageWatch struct {
 	offline   time.Duration
 	jump      time.Duration
-	wall      chat.Clock
 	monotonic func() time.Duration
 
 	mu        sync.Mutex
 	holdUntil time.Duration // monotonic
-	lastWall  time.Time
+	lastWall  time.Time     // the store's clock; zero before the first pass
 	lastMono  time.Duration
 }
 
-func newOutageWatch(t Times, wall chat.Clock, monotonic func() time.Duration) *outageWatch {
-	w := &outageWatch{offline: t.Offline, jump: t.ClockJump, wall: wall, monotonic: monotonic}
-	w.lastWall, w.lastMono = wall().Round(0), monotonic()
-	w.holdUntil = w.lastMono + w.offline
-	return w
+func newOutageWatch(t Times, monotonic func() time.Duration) *outageWatch {
+	return &outageWatch{
+		offline: t.Offline, jump: t.ClockJump, monotonic: monotonic,
+		holdUntil: monotonic() + t.Offline,
+	}
 }
 
-// pass compares the clocks with those of the pass before.
-func (w *outageWatch) pass() {
+// pass compares the clocks with those of the pass before, and returns how far
+// the wall clock jumped ahead of the monotonic one; 0 if it did not.
+func (w *outageWatch) pass(wall time.Time) (ahead time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Round strips the monotonic reading, so that the difference is the wall
+	// Round strips the monotonic reading, so that differences are the wall
 	// clock's.
-	wall, mono := w.wall().Round(0), w.monotonic()
+	wall, mono := wall.Round(0), w.monotonic()
+	first := w.lastWall.IsZero()
 	passed := mono - w.lastMono
-	if (wall.Sub(w.lastWall)-passed).Abs() > w.jump || passed > sweepPeriod+w.jump {
-		w.holdUntil = mono + w.offline
-	}
+	jumped := wall.Sub(w.lastWall) - passed
 	w.lastWall, w.lastMono = wall, mono
+	if first || jumped.Abs() <= w.jump && passed <= sweepPeriod+w.jump {
+		return 0
+	}
+	w.holdUntil = mono + w.offline
+	if jumped <= w.jump {
+		return 0
+	}
+	return jumped
 }
 
 // begin holds expiry from now on for one offline period.
