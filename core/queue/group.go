@@ -1,0 +1,232 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// group is a consumer group of an Embedded queue. Its fields are guarded by
+// the queue's lock.
+type group struct {
+	name string
+	q    *Embedded
+
+	parts   map[int]*partition
+	ready   []*partition // have messages, and nobody handles them
+	backlog int          // messages in parts, those being handled included
+	lost    bool         // Lost is due
+	dead    []DeadLetter // oldest first
+
+	// wake has one signal for the consumers. Who takes it passes it on if
+	// there is more to do.
+	wake chan struct{}
+}
+
+type partition struct {
+	messages []Message
+	busy     bool        // a consumer handles the head
+	tries    int         // failures of the head
+	timer    *time.Timer // makes it ready after a failure; nil otherwise
+	queued   bool        // stands in group.ready
+	dropped  bool        // by an overflow; nothing is done with it any more
+}
+
+func newGroup(name string, q *Embedded) *group {
+	return &group{name: name, q: q, parts: make(map[int]*partition), wake: make(chan struct{}, 1)}
+}
+
+// add is called with the queue's lock held.
+func (g *group) add(messages []Message) {
+	if g.backlog+len(messages) > g.q.cfg.Backlog {
+		g.overflow()
+		return
+	}
+	g.backlog += len(messages)
+	for _, m := range messages {
+		p := g.parts[m.Partition]
+		if p == nil {
+			p = &partition{}
+			g.parts[m.Partition] = p
+		}
+		p.messages = append(p.messages, m)
+		g.offer(p)
+	}
+	g.signal()
+}
+
+// overflow drops what waits, the new messages too: the database has it all,
+// and reading it there in one go is cheaper than keeping it here.
+func (g *group) overflow() {
+	for _, p := range g.parts {
+		p.dropped = true
+	}
+	g.stopTimers()
+	// Consumers that handle a batch hold on to its partition object; fresh
+	// ones take their place. Order across the loss does not matter, since
+	// whoever is told of it reads the database.
+	g.parts = make(map[int]*partition)
+	g.ready = nil
+	g.backlog = 0
+	g.lost = true
+	g.signal()
+}
+
+// offer makes a partition available to the consumers if it can be.
+func (g *group) offer(p *partition) {
+	if !p.busy && !p.queued && !p.dropped && p.timer == nil && len(p.messages) > 0 {
+		p.queued = true
+		g.ready = append(g.ready, p)
+	}
+}
+
+func (g *group) signal() {
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// consume is one consumer's loop.
+func (g *group) consume(ctx context.Context, h Handler, log *slog.Logger) error {
+	for {
+		p, batch, lost := g.take()
+		switch {
+		case lost:
+			log.Warn("the queue's backlog overflowed; reading from the database instead", "limit", g.q.cfg.Backlog)
+			callLost(ctx, h, log)
+		case p != nil:
+			g.settle(ctx, p, batch, callHandle(ctx, h, batch), log)
+		default:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-g.q.closed:
+				return nil
+			case <-g.wake:
+			}
+		}
+		if ctx.Err() != nil {
+			g.q.mu.Lock()
+			g.signal() // for another consumer of the group
+			g.q.mu.Unlock()
+			return nil
+		}
+	}
+}
+
+// take returns the next thing to do: a loss to tell, or a batch of a partition.
+func (g *group) take() (p *partition, batch []Message, lost bool) {
+	g.q.mu.Lock()
+	defer g.q.mu.Unlock()
+	if g.lost {
+		g.lost = false
+		g.signal()
+		return nil, nil, true
+	}
+	if len(g.ready) == 0 {
+		return nil, nil, false
+	}
+	p = g.ready[0]
+	g.ready = g.ready[1:]
+	p.queued, p.busy = false, true
+	n := min(len(p.messages), g.q.cfg.Batch)
+	if p.tries > 0 {
+		n = 1 // find out which one fails
+	}
+	if len(g.ready) > 0 {
+		g.signal()
+	}
+	return p, slices.Clone(p.messages[:n]), false
+}
+
+// settle removes a batch that was handled, or plans its next try.
+func (g *group) settle(ctx context.Context, p *partition, batch []Message, err error, log *slog.Logger) {
+	g.q.mu.Lock()
+	defer g.q.mu.Unlock()
+	p.busy = false
+	if p.dropped {
+		return
+	}
+	switch {
+	case err == nil:
+		p.tries = 0
+		g.remove(p, len(batch))
+	case ctx.Err() != nil:
+		// The consumer ends; its batch is for the next one.
+	default:
+		p.tries++
+		if p.tries < g.q.cfg.Tries {
+			log.Warn("an event could not be handled; trying again", "event", batch[0].ID, "try", p.tries, "err", err)
+			g.retryLater(p)
+			return
+		}
+		log.Error("an event could not be handled; giving up", "event", batch[0].ID, "tries", p.tries, "err", err)
+		g.bury(batch[0], err)
+		p.tries = 0
+		g.remove(p, 1)
+	}
+	g.offer(p)
+	g.signal()
+}
+
+func (g *group) remove(p *partition, n int) {
+	g.backlog -= n
+	rest := p.messages[n:]
+	if len(rest) == 0 {
+		p.messages = nil
+		return
+	}
+	p.messages = rest
+}
+
+func (g *group) retryLater(p *partition) {
+	if g.q.isClosed() {
+		return
+	}
+	wait := min(g.q.cfg.MinBackoff<<min(p.tries-1, 20), g.q.cfg.MaxBackoff)
+	p.timer = time.AfterFunc(wait, func() {
+		g.q.mu.Lock()
+		defer g.q.mu.Unlock()
+		p.timer = nil
+		g.offer(p)
+		g.signal()
+	})
+}
+
+func (g *group) bury(m Message, err error) {
+	g.dead = append(g.dead, DeadLetter{Group: g.name, Message: m, Reason: err.Error(), At: time.Now()})
+	if over := len(g.dead) - deadLettersKept; over > 0 {
+		g.dead = slices.Delete(g.dead, 0, over)
+	}
+}
+
+func (g *group) stopTimers() {
+	for _, p := range g.parts {
+		if p.timer != nil {
+			p.timer.Stop()
+		}
+	}
+}
+
+// callHandle turns a panic of the handler into an error.
+func callHandle(ctx context.Context, h Handler, batch []Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the handler panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return h.Handle(ctx, batch)
+}
+
+func callLost(ctx context.Context, h Handler, log *slog.Logger) {
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error("the handler panicked when told of a loss", "panic", r)
+		}
+	}()
+	h.Lost(ctx)
+}

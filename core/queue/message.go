@@ -1,0 +1,67 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"time"
+)
+
+// ErrClosed is the error of every method of a queue that was closed.
+var ErrClosed = errors.New("the queue is closed")
+
+// Message is one event as the queue carries it.
+type Message struct {
+	// ID is the event's ID. A message that was published twice has the same
+	// ID both times.
+	ID    string
+	Space string
+	// Kind is EventMessage or EventJobStatus.
+	Kind string
+	// Partition keeps order: messages of one partition are handled in the
+	// order in which they were published. See PartitionOf.
+	Partition int
+	// Conversation is where the event is to be told; nil when nobody is to
+	// be told. Data says the same.
+	Conversation *Conversation
+	// Data is the event as JSON: a Payload.
+	Data []byte
+}
+
+// Conversation names a conversation of an adapter account.
+type Conversation struct {
+	Account string `json:"account"`
+	Channel string `json:"channel,omitempty"`
+	Key     string `json:"key"`
+}
+
+// Handler takes the messages of a consumer group.
+type Handler interface {
+	// Handle takes messages of one partition, in their order. It may get the
+	// same message again: after an error, which is retried with backoff, and
+	// after a crash. It must return soon after ctx ends.
+	Handle(ctx context.Context, batch []Message) error
+	// Lost says that messages may have been lost, so that the handler must
+	// look in the database for itself. It is called once when consuming
+	// begins, and before messages that came after the loss.
+	Lost(ctx context.Context)
+}
+
+// DeadLetter is a message that a group's handler refused too often.
+type DeadLetter struct {
+	Group   string
+	Message Message
+	Reason  string
+	At      time.Time
+}
+
+// PartitionOf returns the partition, from 0 to n-1, of everything that must
+// keep its order under key.
+func PartitionOf(key string, n int) int {
+	if n <= 1 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return int(h.Sum32() % uint32(n)) //nolint:gosec // n is positive and small.
+}
