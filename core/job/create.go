@@ -54,6 +54,12 @@ func (s *Service) Create(ctx context.Context, entries []Entry) ([]Created, error
 	return answers, nil
 }
 
+// Entered reports whether an entry with the key of d was created, so that
+// what a redelivered message asks for is not done again.
+func (s *Service) Entered(ctx context.Context, d Dedupe) (bool, error) {
+	return s.store.Entered(ctx, d)
+}
+
 // Say stores messages to be said in their conversations.
 func (s *Service) Say(ctx context.Context, events ...Event) error {
 	for i := range events {

@@ -21,6 +21,9 @@ type Store interface {
 	// Create writes the entries in one transaction and answers each in order.
 	// What is wrong with one entry is in its Created.Err; the others stand.
 	Create(ctx context.Context, entries []Entry) ([]Created, error)
+	// Entered reports whether an entry with the key of d was created. Its
+	// Digest does not matter.
+	Entered(ctx context.Context, d Dedupe) (bool, error)
 
 	// Update reads the selected jobs, lets decide say what becomes of each,
 	// and writes the changes and their events, all in one transaction. Each
@@ -212,6 +215,8 @@ type Filter struct {
 	Space  string
 	Agent  string // empty: any
 	Status Status // empty: any
+	// Sender lists only jobs of this principal; empty: any.
+	Sender string
 	// Before lists jobs with a smaller Num; 0 starts at the newest.
 	Before int64
 	Limit  int
