@@ -1,0 +1,111 @@
+package queuetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/letserverrun/skadi/core/queue"
+)
+
+// handlerFuncs is a Handler of functions; nil ones do nothing.
+type handlerFuncs struct {
+	handle    func(batch []queue.Message) error
+	handleCtx func(ctx context.Context, batch []queue.Message) error
+	lost      func()
+}
+
+func (h handlerFuncs) Handle(ctx context.Context, batch []queue.Message) error {
+	switch {
+	case h.handleCtx != nil:
+		return h.handleCtx(ctx, batch)
+	case h.handle != nil:
+		return h.handle(batch)
+	}
+	return nil
+}
+
+func (h handlerFuncs) Lost(context.Context) {
+	if h.lost != nil {
+		h.lost()
+	}
+}
+
+func testSubscribe(t *testing.T, h Harness) {
+	q := open(t, h)
+	publish(t, q, message("before.1", 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tail, err := q.Subscribe(ctx, "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := message("other.1", 0)
+	other.Space = "other"
+	publish(t, q, other, message("a.1", 0), message("a.2", 0))
+	for _, want := range []string{"a.1", "a.2"} {
+		if got := wait(t, tail, want); got.ID != want {
+			t.Errorf("got %s, want %s", got.ID, want)
+		}
+	}
+	cancel()
+	for range tail { // closed when its context ends
+	}
+	publish(t, q, message("a.3", 0))
+}
+
+func testSlowSubscriber(t *testing.T, h Harness) {
+	q := open(t, h)
+	slow, err := q.Subscribe(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range h.Tail + 2 { // one may be on its way to the reader
+		publish(t, q, message(fmt.Sprintf("a.%d", i), 0))
+	}
+	n := 0
+	for range slow {
+		n++
+	}
+	if n > h.Tail {
+		t.Errorf("it got %d messages before it was dropped, more than the %d it may lag", n, h.Tail)
+	}
+	next, err := q.Subscribe(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, q, message("b.1", 0))
+	if got := wait(t, next, "b.1"); got.ID != "b.1" {
+		t.Errorf("a new subscriber got %s, want b.1", got.ID)
+	}
+}
+
+func testLossIsTold(t *testing.T, h Harness) {
+	if h.Backlog == 0 {
+		t.Skip("it drops nothing")
+	}
+	q := open(t, h)
+	r := newReader()
+	hold := make(chan struct{})
+	handling := make(chan struct{}, 1)
+	first := true
+	r.refuse = func(queue.Message) error {
+		if first {
+			first = false
+			handling <- struct{}{}
+			<-hold
+		}
+		return nil
+	}
+	consume(t, q, "replies", "one", r)
+	publish(t, q, message("first.1", 0))
+	wait(t, handling, "the first message")
+	for i := range h.Backlog + 1 {
+		publish(t, q, message(fmt.Sprintf("a.%d", i), i%h.Partitions))
+	}
+	close(hold)
+	wait(t, r.lost, "Lost after the backlog overflowed")
+	publish(t, q, message("after.1", 0))
+	for wait(t, r.got, "after.1").ID != "after.1" {
+	}
+}
