@@ -176,6 +176,13 @@ func (p *Policy) Sees(who, where, agent string) bool {
 	return slices.ContainsFunc(p.rules, func(r rule) bool { return r.lets(q).all() })
 }
 
+// MaySend reports whether the principal may send the agent any message at all.
+func (p *Policy) MaySend(who, where, agent string) bool {
+	return p.owners[who] || slices.ContainsFunc(p.rules, func(r rule) bool {
+		return len(r.may) > 0 && r.who.has(who) && r.covers(agent) && r.in.has(where)
+	})
+}
+
 // MayBegin reports whether the principal may send the agent some message that
 // begins with this word, for help to show only what its reader may run.
 func (p *Policy) MayBegin(who, where, agent, word string) bool {

@@ -40,6 +40,25 @@ func (s Status) Final() bool {
 // Valid reports whether s is one of the statuses.
 func (s Status) Valid() bool { return s == Queuing || s == Sent || s.Final() }
 
+// Mark returns the look of a job with this status.
+func (s Status) Mark() chat.Mark {
+	switch s {
+	case Queuing:
+		return chat.MarkWaiting
+	case Sent:
+		return chat.MarkRunning
+	case Succeeded:
+		return chat.MarkSucceeded
+	case Failed:
+		return chat.MarkFailed
+	case Expired:
+		return chat.MarkExpired
+	case Canceled:
+		return chat.MarkCanceled
+	}
+	return ""
+}
+
 // Reason says more about a status: why a job expired or was canceled, or what
 // an agent said about a failure.
 type Reason string
