@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -27,6 +28,8 @@ const (
 
 // codeText is the alphabet of job codes: no i, l, o or u.
 var codeText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+var auditCode = regexp.MustCompile(`^` + codePrefix + `[0-9a-hjkmnp-tv-z]{8}$`)
 
 // Auditor writes the audit log. Its methods may be called concurrently.
 type Auditor struct {
@@ -134,12 +137,9 @@ func cutText(s string, chars int) string {
 func ParseAuditCode(s string) (code string, ok bool) {
 	s = strings.ToLower(strings.TrimPrefix(s, "#"))
 	text, ok := strings.CutPrefix(s, codePrefix)
-	if !ok || len(text) != codeLength {
+	code = codePrefix + strings.NewReplacer("o", "0", "i", "1", "l", "1").Replace(text)
+	if !ok || !auditCode.MatchString(code) {
 		return "", false
 	}
-	text = strings.NewReplacer("o", "0", "i", "1", "l", "1").Replace(text)
-	if _, err := codeText.DecodeString(text); err != nil {
-		return "", false
-	}
-	return codePrefix + text, true
+	return code, true
 }

@@ -1,0 +1,567 @@
+package access
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+const (
+	alice = "job-inbox:alice@example.com"
+	bob   = "work-slack:T1/U2"
+	carol = "work-slack:T1/U3"
+	dave  = "terminal:dave"
+	ci    = "token:ci"
+	ops   = "work-slack:C0789"
+)
+
+func sample() Rules {
+	return Rules{
+		Groups: map[string][]string{
+			"ops":   {bob, alice},
+			"leads": {carol, alice},
+		},
+		Rules: []Rule{
+			{Who: []string{"group:ops", ci}, Agents: []string{"web-*"}, May: []string{"deploy *", "status"}, In: []string{ops}},
+			{Name: "wipe", Who: []string{"group:ops"}, Agents: []string{"web-*"}, May: []string{"wipe **"}, Approval: []string{"group:leads"}},
+			{Who: []string{"work-slack:*"}, Agents: []string{"bot"}, May: []string{"**"}},
+			{Who: []string{"group:leads"}, Agents: []string{"db-1"}, See: true, Pause: true},
+			{Who: []string{carol}, Agents: []string{"*"}, In: []string{"work-slack:*"}, Administer: true},
+			{Who: []string{ci}, Agents: []string{"db-1"}, Cancel: CancelOwn},
+			{Who: []string{ci}, Agents: []string{"db-2"}, Cancel: CancelAny},
+		},
+	}
+}
+
+func setup(t *testing.T) *Policy {
+	t.Helper()
+	p, err := New(sample(), dave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	for _, tc := range []struct {
+		name string
+		ask  Request
+		rule string // what allows it; empty: refused
+		wait []string
+		miss string // part of what is missing
+	}{
+		{
+			name: "a rule's message in its conversation",
+			ask:  Request{Who: bob, Where: ops, Action: Send, Agent: "web-1", Message: "deploy v1"},
+			rule: "rules[0]",
+		},
+		{
+			name: "by a token in the conversation of the rule",
+			ask:  Request{Who: ci, Where: ops, Action: Send, Agent: "web-1", Message: "status"},
+			rule: "rules[0]",
+		},
+		{
+			name: "elsewhere",
+			ask:  Request{Who: bob, Where: "work-slack:C1", Action: Send, Agent: "web-1", Message: "deploy v1"},
+			miss: `no rule lets work-slack:T1/U2 send "deploy v1" to web-1 in work-slack:C1; the nearest is rules[0], which holds only in work-slack:C0789`,
+		},
+		{
+			name: "over the API, where the rule names conversations",
+			ask:  Request{Who: ci, Action: Send, Agent: "web-1", Message: "status"},
+			miss: `no rule lets token:ci send "status" to web-1 over the API; the nearest is rules[0], which holds only in work-slack:C0789`,
+		},
+		{
+			name: "another message",
+			ask:  Request{Who: bob, Where: ops, Action: Send, Agent: "web-1", Message: "deploy v1 now"},
+			miss: `the nearest is rules[0], which allows only "deploy *", "status"`,
+		},
+		{
+			name: "a second line",
+			ask:  Request{Who: bob, Where: ops, Action: Send, Agent: "web-1", Message: "deploy v1\nrm"},
+			miss: `the message contains a line break, which only the pattern ** lets through`,
+		},
+		{
+			name: "another agent",
+			ask:  Request{Who: bob, Where: ops, Action: Send, Agent: "app-1", Message: "status"},
+			miss: `the nearest is rules[0], which covers the agents web-*`,
+		},
+		{
+			name: "a stranger",
+			ask:  Request{Who: "job-inbox:eve@example.com", Where: ops, Action: Send, Agent: "web-1", Message: "status"},
+			miss: `the nearest is rules[0], which is for group:ops, token:ci`,
+		},
+		{
+			name: "a stranger and an agent of no rule but that for all",
+			ask:  Request{Who: "job-inbox:eve@example.com", Action: Send, Agent: "x", Message: "status"},
+			miss: `the nearest is rules[4], which is for work-slack:T1/U3 and holds only in work-slack:* and allows no message`,
+		},
+		{
+			name: "the owner",
+			ask:  Request{Who: dave, Action: Send, Agent: "anything", Message: "any\nthing"},
+			rule: "owner",
+		},
+		{
+			name: "everybody of an account",
+			ask:  Request{Who: "work-slack:T9/U9", Action: Send, Agent: "bot", Message: "two\nlines"},
+			rule: "rules[2]",
+		},
+		{
+			name: "waits for approval",
+			ask:  Request{Who: bob, Where: "work-slack:C1", Action: Send, Agent: "web-1", Message: "wipe all"},
+			rule: "rules[1] (wipe)", wait: []string{"group:leads"},
+		},
+		{
+			name: "see by a rule that only lets send",
+			ask:  Request{Who: bob, Where: ops, Action: See, Agent: "web-1"},
+			rule: "rules[0]",
+		},
+		{
+			name: "see for who approves",
+			ask:  Request{Who: carol, Where: "job-inbox:x", Action: See, Agent: "web-1"},
+			rule: "rules[1] (wipe)",
+		},
+		{
+			name: "see no other agent",
+			ask:  Request{Who: bob, Where: ops, Action: See, Agent: "db-1"},
+			miss: "no rule lets work-slack:T1/U2 see db-1 in work-slack:C0789",
+		},
+		{
+			name: "jobs of others by see",
+			ask:  Request{Who: alice, Action: SeeJobs, Agent: "db-1", Asker: bob},
+			rule: "rules[3]",
+		},
+		{
+			name: "jobs of others by approval",
+			ask:  Request{Who: carol, Where: "job-inbox:x", Action: SeeJobs, Agent: "web-1", Asker: bob},
+			rule: "rules[1] (wipe)",
+		},
+		{
+			name: "jobs of others by sending alone",
+			ask:  Request{Who: ci, Where: ops, Action: SeeJobs, Agent: "web-1", Asker: bob},
+			miss: "no rule lets token:ci see what work-slack:T1/U2 asked on web-1 in work-slack:C0789; the nearest is rules[0], which does not say see: true",
+		},
+		{
+			name: "own jobs from anywhere",
+			ask:  Request{Who: ci, Action: SeeJobs, Agent: "web-1", Asker: ci},
+			rule: "rules[0]",
+		},
+		{
+			name: "all jobs by sending alone",
+			ask:  Request{Who: ci, Where: ops, Action: SeeJobs, Agent: "web-1"},
+			miss: "see jobs of others on web-1",
+		},
+		{
+			name: "cancel own from anywhere",
+			ask:  Request{Who: bob, Where: "work-slack:D1", Action: Cancel, Agent: "web-1", Asker: bob},
+			rule: "rules[0]",
+		},
+		{
+			name: "cancel another's",
+			ask:  Request{Who: bob, Where: ops, Action: Cancel, Agent: "web-1", Asker: alice},
+			miss: "no rule lets work-slack:T1/U2 cancel what job-inbox:alice@example.com asked on web-1 in work-slack:C0789; the nearest is rules[0], which does not say cancel: any",
+		},
+		{
+			name: "cancel own by cancel: own",
+			ask:  Request{Who: ci, Action: Cancel, Agent: "db-1", Asker: ci},
+			rule: "rules[5]",
+		},
+		{
+			name: "cancel another's by cancel: own",
+			ask:  Request{Who: ci, Action: Cancel, Agent: "db-1", Asker: bob},
+			miss: "rules[5], which does not say cancel: any",
+		},
+		{
+			name: "cancel another's by cancel: any",
+			ask:  Request{Who: ci, Action: Cancel, Agent: "db-2", Asker: bob},
+			rule: "rules[6]",
+		},
+		{
+			name: "cancel nobody's",
+			ask:  Request{Who: ci, Action: Cancel, Agent: "db-1"},
+			miss: "cancel jobs of others on db-1",
+		},
+		{
+			name: "pause",
+			ask:  Request{Who: alice, Action: Pause, Agent: "db-1"},
+			rule: "rules[3]",
+		},
+		{
+			name: "pause by sending alone",
+			ask:  Request{Who: bob, Where: ops, Action: Pause, Agent: "web-1"},
+			miss: "rules[0], which does not say pause: true",
+		},
+		{
+			name: "pause by administering",
+			ask:  Request{Who: carol, Where: ops, Action: Pause, Agent: "app-1"},
+			rule: "rules[4]",
+		},
+		{
+			name: "administer",
+			ask:  Request{Who: carol, Where: ops, Action: Administer, Agent: "new"},
+			rule: "rules[4]",
+		},
+		{
+			name: "administer the space",
+			ask:  Request{Who: carol, Where: ops, Action: Administer},
+			rule: "rules[4]",
+		},
+		{
+			name: "administer elsewhere",
+			ask:  Request{Who: carol, Where: "teams:C1", Action: Administer, Agent: "new"},
+			miss: "rules[4], which holds only in work-slack:*",
+		},
+		{
+			name: "administering does not let send",
+			ask:  Request{Who: carol, Where: ops, Action: Send, Agent: "app-1", Message: "x"},
+			miss: "rules[4], which allows no message",
+		},
+		{
+			name: "an action that is none",
+			ask:  Request{Who: carol, Where: ops, Action: "dance", Agent: "web-1"},
+			miss: `no rule lets work-slack:T1/U3 "dance" web-1`,
+		},
+		{
+			name: "approve another's",
+			ask:  Request{Who: alice, Action: Approve, Agent: "web-1", Message: "wipe all", Asker: bob, AskedIn: "work-slack:C1"},
+			rule: "rules[1] (wipe)",
+		},
+		{
+			name: "approve one's own",
+			ask:  Request{Who: alice, Action: Approve, Agent: "web-1", Message: "wipe all", Asker: alice},
+			miss: "somebody else must approve it",
+		},
+		{
+			name: "approve one's own as owner",
+			ask:  Request{Who: dave, Action: Approve, Agent: "web-1", Message: "wipe all", Asker: dave},
+			miss: "somebody else must approve it",
+		},
+		{
+			name: "approve as owner",
+			ask:  Request{Who: dave, Action: Approve, Agent: "web-1", Message: "wipe all", Asker: bob},
+			rule: "owner",
+		},
+		{
+			name: "approve without being asked to",
+			ask:  Request{Who: ci, Action: Approve, Agent: "web-1", Message: "wipe all", Asker: bob},
+			miss: "token:ci may not approve what work-slack:T1/U2 sends to web-1; group:leads may, by rules[1] (wipe)",
+		},
+		{
+			name: "approve what is not allowed any more",
+			ask:  Request{Who: alice, Action: Approve, Agent: "db-9", Message: "wipe all", Asker: bob},
+			miss: "no longer allowed: no rule lets",
+		},
+		{
+			name: "approve what needs none any more",
+			ask:  Request{Who: alice, Action: Approve, Agent: "web-1", Message: "status", Asker: bob, AskedIn: ops},
+			miss: "no approval is needed any more, by rules[0]",
+		},
+		{
+			name: "approve what nobody asked",
+			ask:  Request{Who: alice, Action: Approve, Agent: "web-1", Message: "wipe all"},
+			miss: "somebody else must approve it",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got := p.Decide(tc.ask)
+			if got.Allowed != (tc.rule != "") || got.Rule != tc.rule && got.Allowed {
+				t.Errorf("Decide = %+v; want it allowed by %q", got, tc.rule)
+			}
+			if diff := cmp.Diff(tc.wait, got.Approvers); diff != "" {
+				t.Errorf("approvers (-want +got):\n%s", diff)
+			}
+			if got.NeedsApproval() != (tc.wait != nil) {
+				t.Errorf("NeedsApproval = %v", got.NeedsApproval())
+			}
+			if got.Allowed == (got.Missing != "") || !strings.Contains(got.Missing, tc.miss) {
+				t.Errorf("missing: %q; want %q in it", got.Missing, tc.miss)
+			}
+			if tc.ask.Action == See && p.Sees(tc.ask.Who, tc.ask.Where, tc.ask.Agent) != got.Allowed {
+				t.Error("Sees differs from Decide")
+			}
+		})
+	}
+}
+
+func TestARuleWithoutApprovalWins(t *testing.T) {
+	t.Parallel()
+	r := Rules{Rules: []Rule{
+		{Who: []string{bob}, Agents: []string{"*"}, May: []string{"deploy *"}, Approval: []string{carol}},
+		{Who: []string{bob}, Agents: []string{"*"}, May: []string{"deploy *"}, Approval: []string{alice, carol}},
+		{Who: []string{bob}, Agents: []string{"*"}, May: []string{"deploy v1"}},
+	}}
+	p, err := New(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := Request{Who: bob, Action: Send, Agent: "web-1", Message: "deploy v1"}
+	if d := p.Decide(ask); !d.Allowed || d.NeedsApproval() || d.Rule != "rules[2]" {
+		t.Errorf("Decide = %+v", d)
+	}
+	ask.Message = "deploy v2"
+	d := p.Decide(ask)
+	if diff := cmp.Diff([]string{carol, alice}, d.Approvers); diff != "" || !d.Allowed || d.Rule != "rules[0]" {
+		t.Errorf("Decide = %+v (-want +got):\n%s", d, diff)
+	}
+	// Each of the approvers may, by the rule that names them.
+	for who, rule := range map[string]string{carol: "rules[0]", alice: "rules[1]"} {
+		if d := p.Decide(Request{Who: who, Action: Approve, Agent: "web-1", Message: "deploy v2", Asker: bob}); d.Rule != rule {
+			t.Errorf("approval by %s: %+v", who, d)
+		}
+	}
+}
+
+func TestNobodyElseToApprove(t *testing.T) {
+	t.Parallel()
+	r := Rules{Rules: []Rule{{Who: []string{bob}, Agents: []string{"*"}, May: []string{"x"}, Approval: []string{bob}}}}
+	ask := Request{Who: bob, Action: Send, Agent: "web-1", Message: "x"}
+	p, err := New(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Decide(ask); d.Allowed || !strings.Contains(d.Missing, "nobody but work-slack:T1/U2 could give") {
+		t.Errorf("Decide = %+v", d)
+	}
+	if p, err = New(r, dave); err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Decide(ask); !d.NeedsApproval() {
+		t.Errorf("with an owner who can approve: %+v", d)
+	}
+}
+
+func TestKnownAndMayBegin(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	for who, want := range map[string]bool{
+		alice: true, bob: true, carol: true, dave: true, ci: true, "work-slack:anybody": true,
+		"token:other": false, "job-inbox:eve@example.com": false, "": false, "group:ops": false,
+	} {
+		if p.Known(who) != want {
+			t.Errorf("Known(%q) = %v", who, !want)
+		}
+	}
+	for _, tc := range []struct {
+		who, where, agent, word string
+		want                    bool
+	}{
+		{bob, ops, "web-1", "deploy", true},
+		{bob, ops, "web-1", "restart", false},
+		{bob, "work-slack:C1", "web-1", "deploy", false},
+		{bob, "work-slack:C1", "web-1", "wipe", true},
+		{bob, ops, "bot", "anything", true},
+		{ci, ops, "bot", "anything", false},
+		{dave, "", "web-1", "anything", true},
+	} {
+		if got := p.MayBegin(tc.who, tc.where, tc.agent, tc.word); got != tc.want {
+			t.Errorf("MayBegin(%q, %q, %q, %q) = %v", tc.who, tc.where, tc.agent, tc.word, got)
+		}
+	}
+}
+
+func TestNoRules(t *testing.T) {
+	t.Parallel()
+	p, err := New(Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := p.Decide(Request{Who: bob, Action: Send, Agent: "web-1", Message: strings.Repeat("é", 500)})
+	want := `no rule lets work-slack:T1/U2 send "` + strings.Repeat("é", 100) + `…" to web-1 over the API; there are no rules`
+	if d.Allowed || d.Missing != want {
+		t.Errorf("Decide = %+v", d)
+	}
+}
+
+func TestRuleErrors(t *testing.T) {
+	t.Parallel()
+	ok := func(change func(*Rule)) Rules {
+		r := Rule{Who: []string{bob}, Agents: []string{"web-1"}, May: []string{"status"}}
+		change(&r)
+		return Rules{Groups: map[string][]string{"ops": {bob}, "leads": nil}, Rules: []Rule{{Name: "first", Who: []string{bob}, Agents: []string{"*"}, See: true}, r}}
+	}
+	for _, tc := range []struct {
+		name  string
+		rules Rules
+		want  string
+	}{
+		{"no one", ok(func(r *Rule) { r.Who = nil }), "rules[1].who: names nobody"},
+		{"no agent", ok(func(r *Rule) { r.Agents = nil }), `rules[1].agents: covers no agent; write "*" for all`},
+		{"agent in capitals", ok(func(r *Rule) { r.Agents = []string{"*", "Web-1"} }), `rules[1].agents[1]: "Web-1" must be 1 to 63 of`},
+		{"unknown group", ok(func(r *Rule) { r.Who = []string{bob, "group:opps"} }), `rules[1].who[1]: there is no group "opps", did you mean "ops"?`},
+		{"group far off", ok(func(r *Rule) { r.Who = []string{"group:x"} }), `there is no group "x"; there are leads, ops`},
+		{"no groups", Rules{Rules: []Rule{{Who: []string{"group:x"}, Agents: []string{"*"}, See: true}}}, `there is no group "x"; add it under groups`},
+		{"name without account", ok(func(r *Rule) { r.Who = []string{"alice"} }), `rules[1].who[0]: "alice" is not of the form`},
+		{"half a wildcard", ok(func(r *Rule) { r.Who = []string{"work-slack:U*"} }), `the * must stand for all of account:* or account:workspace/*`},
+		{"pattern", ok(func(r *Rule) { r.May = []string{"a", "b  c"} }), `rules[1].may[1]: "b  c" must have single spaces`},
+		{"place", ok(func(r *Rule) { r.In = []string{"C0789"} }), `rules[1].in[0]: "C0789" is not of the form account:channel`},
+		{"place with a wildcard", ok(func(r *Rule) { r.In = []string{"work-slack:C*"} }), `rules[1].in[0]: "work-slack:C*" is no channel`},
+		{"no place", ok(func(r *Rule) { r.In = []string{} }), `rules[1].in: is an empty list`},
+		{"cancel", ok(func(r *Rule) { r.Cancel = "all" }), `rules[1].cancel: "all" must be "own" or "any"`},
+		{"nothing", ok(func(r *Rule) { r.May = nil }), `rules[1]: allows nothing`},
+		{"approval of nothing", ok(func(r *Rule) { r.May, r.See, r.Approval = nil, true, []string{carol} }), `rules[1].approval: approves nothing`},
+		{"unknown approver", ok(func(r *Rule) { r.Approval = []string{"group:lead"} }), `rules[1].approval[0]: there is no group "lead", did you mean "leads"?`},
+		{"name twice", ok(func(r *Rule) { r.Name = "first" }), `rules[1].name: "first" is the name of rules[0] too`},
+		{"name of two lines", ok(func(r *Rule) { r.Name = "a\nb" }), `rules[1].name: must be one line`},
+		{"group in a group", Rules{Groups: map[string][]string{"a": {"group:b"}}}, `groups.a[0]: "group:b" is a group, and groups hold no groups`},
+		{"bad member", Rules{Groups: map[string][]string{"a": {bob, "x"}}}, `groups.a[1]: "x" is not of the form`},
+		{"bad group name", Rules{Groups: map[string][]string{"a b": nil}}, `groups.a b: "a b" must be`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := New(tc.rules)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("New = %v; want %q", err, tc.want)
+			}
+			var fe *FieldError
+			if !errors.As(err, &fe) {
+				t.Fatalf("%T has no FieldError", err)
+			}
+			path, detail := fe.Field()
+			if err.Error() != path+": "+detail {
+				t.Errorf("Field() = %q, %q of %v", path, detail, err)
+			}
+		})
+	}
+	if _, err := New(Rules{}, "nobody"); err == nil {
+		t.Error("a bad owner was accepted")
+	}
+}
+
+func TestAllFaultsAreReported(t *testing.T) {
+	t.Parallel()
+	_, err := New(Rules{Rules: []Rule{{}, {Who: []string{"x"}, Agents: []string{"?"}, Cancel: "y"}}})
+	if n := strings.Count(err.Error(), "\n") + 1; n != 6 {
+		t.Errorf("%d faults, want 6:\n%v", n, err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	r := Rules{Rules: []Rule{
+		{Who: []string{bob}, Agents: []string{"web-*"}, May: []string{"status", "deploy *", "run **", "ru*"}},
+		{Who: []string{ci}, Agents: []string{"*"}, May: []string{"**"}},
+		{Who: []string{ci}, Agents: []string{"db"}, May: []string{"query *"}},
+	}}
+	p, err := New(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range p.Warnings([]OpenAgent{
+		{Name: "web-1", Commands: []string{"run"}},
+		{Name: "web-2", Commands: []string{"run"}},
+		{Name: "db", Commands: []string{""}},
+		{Name: "tidy"},
+	}) {
+		got = append(got, w.Path+" "+w.Text)
+	}
+	const advice = "; spell out what may be sent, or give the command typed arguments"
+	want := []string{
+		`rules[0].may[2] "run **" lets work-slack:T1/U2 send text of their choice to a shell or handler on web-1, web-2` + advice,
+		`rules[0].may[3] "ru*" lets work-slack:T1/U2 send text of their choice to a shell or handler on web-1, web-2` + advice,
+		`rules[1].may[0] "**" lets token:ci send text of their choice to a shell or handler on web-1, web-2, db` + advice,
+		`rules[2].may[0] "query *" lets token:ci send text of their choice to a shell or handler on db` + advice,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+var (
+	genWho   = rapid.SampledFrom([]string{alice, bob, carol, ci, "work-slack:T2/U1"})
+	genEntry = rapid.SampledFrom([]string{alice, bob, carol, ci, "group:ops", "group:leads", "work-slack:*", "work-slack:T1/*"})
+	genRule  = rapid.Custom(func(t *rapid.T) Rule {
+		r := Rule{
+			Who:        rapid.SliceOfN(genEntry, 1, 2).Draw(t, "who"),
+			Agents:     rapid.SliceOfN(rapid.SampledFrom([]string{"web-1", "web-*", "*", "db"}), 1, 2).Draw(t, "agents"),
+			May:        rapid.SliceOfN(rapid.SampledFrom([]string{"status", "deploy *", "deploy **", "**"}), 1, 2).Draw(t, "may"),
+			Cancel:     rapid.SampledFrom([]CancelScope{"", CancelOwn, CancelAny}).Draw(t, "cancel"),
+			See:        rapid.Bool().Draw(t, "see"),
+			Pause:      rapid.Bool().Draw(t, "pause"),
+			Administer: rapid.Bool().Draw(t, "administer"),
+		}
+		if rapid.Bool().Draw(t, "narrow") {
+			r.In = []string{rapid.SampledFrom([]string{ops, "work-slack:*", "teams:C"}).Draw(t, "in")}
+		}
+		if rapid.Bool().Draw(t, "approved") {
+			r.Approval = []string{genEntry.Draw(t, "approver")}
+		}
+		return r
+	})
+	genRequest = rapid.Custom(func(t *rapid.T) Request {
+		return Request{
+			Who:     genWho.Draw(t, "who"),
+			Where:   rapid.SampledFrom([]string{"", ops, "teams:C"}).Draw(t, "where"),
+			Action:  rapid.SampledFrom([]Action{Send, See, SeeJobs, Cancel, Approve, Pause, Administer}).Draw(t, "action"),
+			Agent:   rapid.SampledFrom([]string{"web-1", "web-2", "db"}).Draw(t, "agent"),
+			Message: rapid.SampledFrom([]string{"status", "deploy v1", "deploy v1 now", "deploy v1\nrm"}).Draw(t, "message"),
+			Asker:   rapid.OneOf(rapid.Just(""), genWho).Draw(t, "asker"),
+		}
+	})
+)
+
+func policy(t *rapid.T, rules []Rule) *Policy {
+	p, err := New(Rules{Groups: sample().Groups, Rules: rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestRulesOnlyGive holds for everything but approvals, which a rule without
+// one makes unnecessary: one more rule never takes away what the others give.
+func TestRulesOnlyGive(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rules := rapid.SliceOfN(genRule, 1, 4).Draw(t, "rules")
+		ask := genRequest.Draw(t, "request")
+		if ask.Action == Approve {
+			return
+		}
+		before := policy(t, rules[:len(rules)-1]).Decide(ask)
+		after := policy(t, rules).Decide(ask)
+		if before.Allowed && !after.Allowed {
+			t.Fatalf("one more rule turned %+v into %+v", before, after)
+		}
+		if before.Allowed && !before.NeedsApproval() && after.NeedsApproval() {
+			t.Fatalf("one more rule made an approval necessary: %+v", after)
+		}
+	})
+}
+
+func TestDecisionsHoldTogether(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := policy(t, rapid.SliceOfN(genRule, 0, 4).Draw(t, "rules"))
+		ask := genRequest.Draw(t, "request")
+		d := p.Decide(ask)
+		if d.Allowed == (d.Missing != "") || d.Allowed != (d.Rule != "") {
+			t.Fatalf("Decide(%+v) = %+v", ask, d)
+		}
+		if !d.Allowed {
+			return
+		}
+		if !p.Known(ask.Who) {
+			t.Fatalf("a stranger was allowed to %+v", ask)
+		}
+		if ask.Action == Approve && ask.Who == ask.Asker {
+			t.Fatalf("the asker approved: %+v", d)
+		}
+		// Whatever may be done to an agent, it may be seen; with own jobs,
+		// from the conversation of some rule.
+		if own := ask.Asker == ask.Who; !own && !p.Sees(ask.Who, ask.Where, ask.Agent) {
+			t.Fatalf("%+v is allowed on an agent that may not be seen", ask)
+		}
+		if ask.Action == Send {
+			ask.Action, ask.Asker = Cancel, ask.Who
+			if !p.Decide(ask).Allowed {
+				t.Fatalf("what may be sent cannot be canceled: %+v", ask)
+			}
+		}
+	})
+}
