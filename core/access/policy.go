@@ -183,6 +183,14 @@ func (p *Policy) MaySend(who, where, agent string) bool {
 	})
 }
 
+// Approves reports whether there is anything that the principal may be asked
+// to approve.
+func (p *Policy) Approves(who string) bool {
+	return slices.ContainsFunc(p.rules, func(r rule) bool {
+		return r.approvers.has(who) || (p.owners[who] && len(r.source.Approval) > 0)
+	})
+}
+
 // MayBegin reports whether the principal may send the agent some message that
 // begins with this word, for help to show only what its reader may run.
 func (p *Policy) MayBegin(who, where, agent, word string) bool {

@@ -10,7 +10,8 @@ import (
 type Command struct {
 	Verb Verb
 	// Agent is the agent's name in lower case. For Help, Jobs and Use it may
-	// be empty; help may be about a built-in, whose name it then is.
+	// be empty; help may be about a built-in, whose name it then is. For
+	// Unknown it is the word as it was understood, empty if that was nothing.
 	Agent string
 	// Message is what is sent, verbatim; it may be empty.
 	Message string
@@ -64,7 +65,7 @@ func Parse(text string, c Context) Command {
 	case c.Default != "":
 		return Command{Verb: Send, Agent: c.Default, Message: strings.TrimLeftFunc(text, skipped), Defaulted: true}
 	}
-	return Command{Verb: Unknown, Word: word}
+	return Command{Verb: Unknown, Agent: name, Word: word}
 }
 
 // parse reads the arguments of a built-in.

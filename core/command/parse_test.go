@@ -15,6 +15,10 @@ func send(agent, message string) Command {
 	return Command{Verb: Send, Agent: agent, Message: message}
 }
 
+func unknown(word, name string) Command {
+	return Command{Verb: Unknown, Word: word, Agent: name}
+}
+
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -36,7 +40,7 @@ func TestParse(t *testing.T) {
 		{"colon", "web-1: deploy", send("web-1", "deploy")},
 		{"comma", "web-1, deploy", send("web-1", "deploy")},
 		{"colon apart stays in the message", "web-1 : deploy", send("web-1", ": deploy")},
-		{"colon within a word", "web-1:deploy", Command{Verb: Unknown, Word: "web-1:deploy"}},
+		{"colon within a word", "web-1:deploy", unknown("web-1:deploy", "web-1:deploy")},
 		{"full-width colon needs no space", "web-1：deploy，now", send("web-1", "deploy，now")},
 		{"full-width letters", "ｗｅｂ－１　deploy", send("web-1", "deploy")},
 		{"en dash", "web–1 deploy –f", send("web-1", "deploy –f")},
@@ -52,15 +56,15 @@ func TestParse(t *testing.T) {
 		{"prefix", "skadi web-1 deploy", send("web-1", "deploy")},
 		{"slash", "/skadi web-1 deploy", send("web-1", "deploy")},
 		{"mention typed by hand", "@Skadi: web-1 deploy", send("web-1", "deploy")},
-		{"prefix once", "skadi skadi web-1", Command{Verb: Unknown, Word: "skadi"}},
+		{"prefix once", "skadi skadi web-1", unknown("skadi", "skadi")},
 		{"prefix alone", " /skadi ", Command{Verb: Help}},
 		{"a built-in's name after the agent's", "web-1 help", send("web-1", "help")},
 
 		{"nothing", "", Command{}},
 		{"white space", " \t\n\u00a0\u200b", Command{}},
-		{"unknown", "webb-1 deploy", Command{Verb: Unknown, Word: "webb-1"}},
-		{"unknown as typed", "“Webb—1”: deploy", Command{Verb: Unknown, Word: "“Webb—1”:"}},
-		{"only punctuation", "“”: x", Command{Verb: Unknown, Word: "“”:"}},
+		{"unknown", "webb-1 deploy", unknown("webb-1", "webb-1")},
+		{"unknown as typed", "“Webb—1”: deploy", unknown("“Webb—1”:", "webb-1")},
+		{"only punctuation", "“”: x", unknown("“”:", "")},
 
 		{"help", "help", Command{Verb: Help}},
 		{"Help", "Help.", Command{Verb: Help}},
@@ -96,8 +100,8 @@ func TestParse(t *testing.T) {
 		{"resume", "resume web-1", Command{Verb: Resume, Agent: "web-1"}},
 		{"approve", "approve #k7f3q2", Command{Verb: Approve, Code: "k7f3q2"}},
 		{"deny", "deny k7f3q2", Command{Verb: Deny, Code: "k7f3q2"}},
-		{"no built-in", "send web-1", Command{Verb: Unknown, Word: "send"}},
-		{"no built-in either", "unknown", Command{Verb: Unknown, Word: "unknown"}},
+		{"no built-in", "send web-1", unknown("send", "send")},
+		{"no built-in either", "unknown", unknown("unknown", "unknown")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,14 +154,14 @@ func TestParseWithOtherPrefixes(t *testing.T) {
 		}
 	}
 	c.Prefixes = []string{}
-	if got, want := Parse("ops help", c), (Command{Verb: Unknown, Word: "ops"}); got != want {
+	if got, want := Parse("ops help", c), unknown("ops", "ops"); got != want {
 		t.Errorf("without prefixes: got %+v, want %+v", got, want)
 	}
 }
 
 func TestParseKnowsNoAgentsByItself(t *testing.T) {
 	t.Parallel()
-	if got, want := Parse("web-1 x", Context{}), (Command{Verb: Unknown, Word: "web-1"}); got != want {
+	if got, want := Parse("web-1 x", Context{}), unknown("web-1", "web-1"); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
