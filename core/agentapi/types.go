@@ -97,6 +97,9 @@ type Problem struct {
 	// Job is the job as it stands, with a conflict.
 	Job       *Job   `json:"job,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+	// RetryAfter is the Retry-After header of the answer, set by the Client;
+	// 0 when there was none.
+	RetryAfter time.Duration `json:"-"`
 }
 
 func (p *Problem) Error() string {

@@ -1,0 +1,47 @@
+package agentapi
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// ErrPlainHTTP is wrapped by the error for a server address that would send
+// the token in the clear over a network.
+var ErrPlainHTTP = errors.New("http:// is only for a server on this machine")
+
+// CheckServer parses a server's address as the Client takes it: https, or http
+// to a loopback address, with an optional path and nothing else. It looks
+// nothing up: besides literal addresses only the name localhost is loopback.
+func CheckServer(address string) (*url.URL, error) {
+	if strings.TrimSpace(address) == "" {
+		return nil, errors.New("the server's address is empty; write it like https://skadi.example.com")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		// The parser's text repeats the address, which may hold a password.
+		return nil, errors.New("the server's address is not a URL; write it like https://skadi.example.com")
+	}
+	switch {
+	case u.User != nil:
+		return nil, errors.New("the server's address must hold no user or password; the token goes in its own setting")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
+		return nil, fmt.Errorf("the server's address %q must begin with https:// and a host", address)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("the server's address %q must end after its path", address)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return nil, fmt.Errorf("the server's address %q: %w, since it would show the token to the network; use https://", address, ErrPlainHTTP)
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u, nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
