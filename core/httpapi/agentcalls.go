@@ -1,0 +1,241 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+// maxItems is how many starts or results one call reports at most.
+const maxItems = 1000
+
+// poll hands out jobs and waits for them. Ten thousand agents do so at once,
+// so what it no longer needs is given back before it waits.
+func (c *call) poll() error {
+	r, err := c.pollRequest()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.waiting(min(r.Wait, job.MaxWait))
+	defer cancel()
+	answer, err := c.api.cfg.Jobs.Poll(ctx, c.caller(), r)
+	if err != nil && (ctx.Err() == nil || c.context().Err() != nil) {
+		return err
+	}
+	// Else the server stops, and that is no error to an agent.
+	w := agentapi.PollAnswer{
+		Jobs:   make([]agentapi.Assignment, len(answer.Jobs)),
+		Cancel: wireHolds(answer.Cancel),
+	}
+	for i, j := range answer.Jobs {
+		w.Jobs[i] = assignment(j)
+	}
+	return c.json(http.StatusOK, w)
+}
+
+func (c *call) pollRequest() (job.PollRequest, error) {
+	var w agentapi.PollRequest
+	if err := c.decodeOptional(&w); err != nil {
+		return job.PollRequest{}, err
+	}
+	most := time.Duration(w.WaitSeconds) // before it can overflow
+	if most < 0 || most > job.MaxWait/time.Second {
+		return job.PollRequest{}, fail(agentapi.ProblemInvalidValue, "wait_seconds: must be 0 to %d", job.MaxWait/time.Second).at("wait_seconds")
+	}
+	r := job.PollRequest{
+		Instance: w.Instance, Wait: most * time.Second, Max: 1, Confirm: w.Confirm,
+		Running: jobHolds(w.Running), Commands: jobCommands(w.Commands), Version: w.Version,
+	}
+	if w.Max != nil {
+		r.Max = *w.Max
+	}
+	return r, nil
+}
+
+// start confirms offered jobs, each with an answer of its own.
+func (c *call) start() error {
+	var w agentapi.Starts
+	if err := c.decode(&w); err != nil {
+		return err
+	}
+	if err := checkItems("starts", len(w.Starts)); err != nil {
+		return err
+	}
+	updated, err := c.api.cfg.Jobs.Start(c.context(), c.caller(), jobHolds(w.Starts))
+	if err != nil {
+		return err
+	}
+	answers := make([]agentapi.Answer, len(updated))
+	for i, u := range updated {
+		answers[i] = c.answer(w.Starts[i].ID, u)
+		if u.Err == nil {
+			j := wireJob(u.Job)
+			answers[i].Job = &j
+		}
+	}
+	return c.json(http.StatusOK, agentapi.Answers{Answers: answers})
+}
+
+// answer is what became of one item. A 200 of a result carries no job, since
+// the agent knows all of it.
+func (c *call) answer(id string, u job.Updated) agentapi.Answer {
+	if u.Err == nil {
+		return agentapi.Answer{ID: id, Status: http.StatusOK}
+	}
+	p := c.itemProblem(c.conflict(u))
+	return agentapi.Answer{ID: id, Status: p.Status, Problem: p}
+}
+
+// conflict shows the job as it stands, if it is one of the agent's own.
+func (c *call) conflict(u job.Updated) error {
+	f := failureOf(u.Err)
+	if f.problem.Status == http.StatusConflict && u.Job.Agent == c.token.Agent {
+		return f.with(u.Job)
+	}
+	return f
+}
+
+func checkItems(field string, n int) error {
+	if n == 0 || n > maxItems {
+		return fail(agentapi.ProblemInvalidValue, "%s: has %d entries and must have 1 to %d", field, n, maxItems).at(field)
+	}
+	return nil
+}
+
+// output takes one piece of live output.
+func (c *call) output() error {
+	var w agentapi.Output
+	if err := c.decode(&w); err != nil {
+		return err
+	}
+	id := c.echo.Param("id")
+	chunk := job.OutputChunk{Seq: w.Seq, Text: w.Text}
+	err := c.api.cfg.Jobs.Output(c.context(), c.caller(), id, w.Lease, chunk)
+	if err != nil {
+		return c.withJob(err, id)
+	}
+	return c.noContent()
+}
+
+// withJob adds the job as it stands to a conflict.
+func (c *call) withJob(err error, id string) error {
+	f := failureOf(err)
+	if f.problem.Status != http.StatusConflict {
+		return f
+	}
+	j, lookup := c.api.cfg.Jobs.Job(c.context(), c.token.Space, id)
+	if lookup != nil || j.Agent != c.token.Agent {
+		return f
+	}
+	return f.with(j)
+}
+
+// result takes the result of one job.
+func (c *call) result() error {
+	var w agentapi.Report
+	if err := c.decode(&w); err != nil {
+		return err
+	}
+	id := c.echo.Param("id")
+	updated, err := c.api.cfg.Jobs.Report(c.context(), c.caller(), []job.Report{report(id, w)})
+	if err != nil {
+		return err
+	}
+	u := updated[0]
+	if u.Err != nil {
+		return c.conflict(u)
+	}
+	return c.json(http.StatusOK, wireJob(u.Job))
+}
+
+// results takes many results, each with an answer of its own.
+func (c *call) results() error {
+	var w agentapi.Reports
+	if err := c.decode(&w); err != nil {
+		return err
+	}
+	if err := checkItems("results", len(w.Results)); err != nil {
+		return err
+	}
+	reports := make([]job.Report, len(w.Results))
+	for i, r := range w.Results {
+		reports[i] = report(r.ID, r.Report)
+	}
+	updated, err := c.api.cfg.Jobs.Report(c.context(), c.caller(), reports)
+	if err != nil {
+		return err
+	}
+	answers := make([]agentapi.Answer, len(updated))
+	for i, u := range updated {
+		answers[i] = c.answer(reports[i].ID, u)
+	}
+	return c.json(http.StatusOK, agentapi.Answers{Answers: answers})
+}
+
+func report(id string, w agentapi.Report) job.Report {
+	return job.Report{
+		ID: id, Lease: w.Lease, Status: job.Status(w.Status), Reason: job.Reason(w.Reason),
+		Output: w.Output, Truncated: w.Truncated, ExitCode: w.ExitCode,
+	}
+}
+
+// say tells the conversation of one of the agent's jobs something.
+func (c *call) say() error {
+	var w agentapi.Message
+	if err := c.decode(&w); err != nil {
+		return err
+	}
+	if err := c.checkMessage(w); err != nil {
+		return err
+	}
+	if err := c.api.cfg.Jobs.CheckIn(c.context(), c.caller()); err != nil {
+		return err
+	}
+	j, err := c.api.cfg.Jobs.Job(c.context(), c.token.Space, w.Job)
+	if err == nil && j.Agent != c.token.Agent {
+		err = job.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	now, err := c.api.cfg.Jobs.Now(c.context())
+	if err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	e := job.Event{
+		Subject: id.String(), Space: j.Space, Kind: job.EventMessage, At: now,
+		Conversation: j.Conversation, Agent: j.Agent, Num: j.Num, By: j.Agent, Text: w.Text,
+	}
+	if err := c.api.cfg.Jobs.Say(c.context(), e); err != nil {
+		return err
+	}
+	return c.json(http.StatusCreated, agentapi.Event{
+		ID: e.ID(), Kind: string(e.Kind), At: e.At.UTC(), Job: j.ID, Code: j.Code(),
+		Agent: e.Agent, By: e.By, Text: e.Text,
+	})
+}
+
+func (c *call) checkMessage(w agentapi.Message) error {
+	switch {
+	case w.Channel != "":
+		return fail(agentapi.ProblemChannelNotAllowed, "no channel is open to agents on this server; name a job of yours instead").at("channel")
+	case w.Job == "":
+		return fail(agentapi.ProblemInvalidValue, "job: is missing: name the job whose conversation is to be told").at("job")
+	case strings.TrimSpace(w.Text) == "":
+		return fail(agentapi.ProblemInvalidValue, "text: is empty").at("text")
+	case len(w.Text) > c.api.limits.MessageBytes:
+		return fail(agentapi.ProblemInvalidValue, "text: is %d bytes long; at most %d are taken", len(w.Text), c.api.limits.MessageBytes).at("text")
+	case strings.ContainsRune(w.Text, 0):
+		return fail(agentapi.ProblemInvalidValue, "text: contains a NUL character").at("text")
+	}
+	return nil
+}

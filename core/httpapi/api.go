@@ -1,0 +1,128 @@
+// Package httpapi serves Skadi's HTTP API, version 1: jobs for people and CI
+// systems, the agents' side, live output and events, and the mounts of
+// adapters that receive over HTTP.
+//
+// openapi.yaml in this package describes every call; a test holds it against
+// the routes and the wire types of core/agentapi.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/queue"
+)
+
+// Queue tells live what happens in a space.
+type Queue interface {
+	// Subscribe returns the events of the space from now on. The channel is
+	// closed when ctx ends, and when the reader falls too far behind.
+	Subscribe(ctx context.Context, space string) (<-chan queue.Message, error)
+}
+
+// Config is what an API works with. Jobs, Policy, Tokens and Auditor
+// are required.
+type Config struct {
+	Jobs *job.Service
+	// Policy returns the access rules that hold now.
+	Policy func() *access.Policy
+	Tokens *access.Tokens
+	// Auditor keeps what was refused and what administrators did.
+	Auditor *access.Auditor
+	// Queue may be nil: then GET /v1/events answers 503.
+	Queue Queue
+	Clock  chat.Clock
+	Logger *slog.Logger
+	// BodyBytes is the largest body of any call; 0 means 16 MiB.
+	BodyBytes int64
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// Mounts are the handlers of adapters by account, each below
+	// /adapters/{account}/, which is cut off the path that it sees.
+	Mounts map[string]http.Handler
+	// Ready says whether the server can do its work; see Checks. Nil means
+	// that it always can.
+	Ready func(ctx context.Context) error
+	// MetricsElsewhere leaves /metrics out of Handler, for a server that
+	// shows Metrics on an address of its own.
+	MetricsElsewhere bool
+}
+
+const defaultBodyBytes = 16 << 20
+
+// API is the HTTP API. Its methods may be called concurrently.
+type API struct {
+	cfg      Config
+	log      *slog.Logger
+	clock    chat.Clock
+	limits   job.Limits
+	throttle *throttle
+	metrics  *metrics
+	echo     *echo.Echo
+	// keepAlive is how often a silent stream says that it is there.
+	keepAlive time.Duration
+}
+
+// New makes an API. It calls nothing yet.
+func New(cfg Config) *API {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.BodyBytes <= 0 {
+		cfg.BodyBytes = defaultBodyBytes
+	}
+	a := &API{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		clock:     cfg.Clock,
+		limits:    cfg.Jobs.Limits(),
+		throttle:  newThrottle(),
+		metrics:   newMetrics(),
+		keepAlive: keepAlive,
+	}
+	a.echo = a.router()
+	return a
+}
+
+// Handler returns the handler of every call. Serve it with [Serve], which
+// ends waiting calls when the server stops.
+func (a *API) Handler() http.Handler { return a.echo }
+
+// router registers every route. Echo's middlewares are not used: what all
+// calls share is one function, call.serve, so that a waiting call keeps a
+// small stack.
+func (a *API) router() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = ipExtractor(a.cfg.TrustedProxies)
+	e.HTTPErrorHandler = func(err error, c echo.Context) { a.serve(c, &unrouted, err) }
+	for i := range routes {
+		rt := &routes[i]
+		if rt.path == pathMetrics && a.cfg.MetricsElsewhere {
+			continue
+		}
+		e.Add(rt.method, rt.path, func(c echo.Context) error {
+			a.serve(c, rt, nil)
+			return nil
+		})
+	}
+	mounted := func(c echo.Context) error {
+		a.serve(c, &mount, nil)
+		return nil
+	}
+	for _, path := range []string{"/adapters/:account", "/adapters/:account/*"} {
+		e.Any(path, mounted)
+	}
+	return e
+}

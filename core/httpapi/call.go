@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/agentapi"
+)
+
+// writeTime is how long an answer may take to be written.
+const writeTime = 30 * time.Second
+
+// call is one request while it is served.
+type call struct {
+	api   *API
+	route *route
+	echo  echo.Context
+	// token is who calls; zero on a route that takes anybody.
+	token access.Token
+	// id is the request ID, which answers and logs carry.
+	id string
+}
+
+func (c *call) request() *http.Request   { return c.echo.Request() }
+func (c *call) response() *echo.Response { return c.echo.Response() }
+func (c *call) context() context.Context { return c.echo.Request().Context() }
+
+// serve does what all calls share: request ID, deadlines, authentication,
+// answering errors, and surviving a panic. A routing error is answered as err.
+func (a *API) serve(ec echo.Context, rt *route, err error) {
+	c := &call{api: a, route: rt, echo: ec}
+	begun := time.Now()
+	defer c.done(begun)
+	c.identify()
+	c.setWriteDeadline(begun.Add(writeTime))
+	if r := c.request(); r.Body != nil && r.Body != http.NoBody {
+		c.setReadDeadline(begun.Add(bodyTime))
+	}
+	if err == nil {
+		err = c.authenticate()
+	}
+	if err == nil {
+		err = rt.handle(c)
+	}
+	if err != nil {
+		c.problem(err)
+	}
+}
+
+// done ends a call, also one that panicked.
+func (c *call) done(begun time.Time) {
+	if p := recover(); p != nil {
+		c.panicked(p)
+	}
+	status := c.response().Status
+	c.api.metrics.count(c.route, c.request().Method, status)
+	if ctx := c.context(); c.api.log.Enabled(ctx, slog.LevelDebug) {
+		c.api.log.LogAttrs(ctx, slog.LevelDebug, "request",
+			slog.String("method", c.request().Method), slog.String("path", c.request().URL.Path),
+			slog.Int("status", status), slog.Duration("took", time.Since(begun)),
+			slog.String("from", c.echo.RealIP()), slog.String("token", c.token.Name),
+			slog.String("request_id", c.id))
+	}
+}
+
+// panicked answers 500 if nothing was answered yet, and else breaks the
+// connection off, so that nobody takes half an answer for a whole one.
+func (c *call) panicked(p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	c.api.metrics.panics.Inc()
+	c.api.log.Error("a request panicked", "method", c.request().Method, "path", c.request().URL.Path,
+		"request_id", c.id, "panic", p, "stack", string(debug.Stack()))
+	if c.response().Committed {
+		panic(http.ErrAbortHandler)
+	}
+	c.problem(fail(agentapi.ProblemInternal, "the server's log has the cause under this request_id"))
+}
+
+// identify takes over the caller's request ID if it is a sane one.
+func (c *call) identify() {
+	if ids := c.request().Header[echo.HeaderXRequestID]; len(ids) == 1 && saneID(ids[0]) {
+		c.id = ids[0]
+	} else {
+		c.id = newID()
+	}
+	c.response().Header()[echo.HeaderXRequestID] = []string{c.id}
+}
+
+func saneID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for _, b := range []byte(id) {
+		switch {
+		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', b == '-', b == '_', b == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// newID returns a request ID. It need not be hard to guess.
+func newID() string {
+	var raw [8]byte
+	n := rand.Uint64() //nolint:gosec // a name, not a secret
+	for i := range raw {
+		raw[i] = byte(n >> (8 * i)) //nolint:gosec // the low byte is meant
+	}
+	return hex.EncodeToString(raw[:])
+}
+
+// Deadlines are set per request, since some answer after a minute and others
+// never end. A writer that has none, as in tests, goes without.
+
+func (c *call) setReadDeadline(at time.Time) {
+	_ = http.NewResponseController(c.response().Writer).SetReadDeadline(at)
+}
+
+func (c *call) setWriteDeadline(at time.Time) {
+	_ = http.NewResponseController(c.response().Writer).SetWriteDeadline(at)
+}
+
+// waiting returns the context of a call that may wait that long. It ends when
+// the caller goes away and when the server stops.
+func (c *call) waiting(wait time.Duration) (context.Context, context.CancelFunc) {
+	if wait <= 0 {
+		return c.context(), func() {}
+	}
+	c.setWriteDeadline(time.Now().Add(wait + writeTime))
+	return c.untilStop()
+}
+
+// untilStop returns the call's context, ended also when the server stops.
+func (c *call) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(c.context())
+	if stopping, ok := ctx.Value(stoppingKey{}).(context.Context); ok {
+		detach := context.AfterFunc(stopping, cancel)
+		return ctx, func() { detach(); cancel() }
+	}
+	return ctx, cancel
+}
+
+// json answers with a value.
+func (c *call) json(status int, v any) error { return c.write(status, "application/json", v) }
+
+func (c *call) noContent() error {
+	c.response().WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (c *call) write(status int, contentType string, v any) error {
+	b := bodies.Get().(*bytes.Buffer)
+	defer releaseBody(b)
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	h := c.response().Header()
+	h["Content-Type"] = []string{contentType}
+	h["Cache-Control"] = noStore
+	c.response().WriteHeader(status)
+	// An error means that the caller is gone, and there is nobody to tell.
+	_, _ = c.response().Write(b.Bytes())
+	return nil
+}
+
+var noStore = []string{"no-store"}
+
+// problem answers with what err is to the caller, and logs what is our fault.
+func (c *call) problem(err error) {
+	f := failureOf(err)
+	ctx := c.context()
+	if ctx.Err() != nil && f.problem.Status >= 500 {
+		// The caller went away, and what it caused came to nothing.
+		c.response().Status = statusClientGone
+		return
+	}
+	if f.problem.Status >= 500 {
+		c.api.log.ErrorContext(ctx, "a request failed", "method", c.request().Method,
+			"path", c.request().URL.Path, "status", f.problem.Status, "request_id", c.id, "err", err)
+	}
+	if c.response().Committed {
+		return // a stream that broke off
+	}
+	p := f.problem
+	p.RequestID = c.id
+	p.Instance = c.request().URL.Path
+	f.headers(c.response().Header())
+	if err := c.write(p.Status, problemType, &p); err != nil {
+		c.response().WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// statusClientGone is what logs and metrics show for a caller that went away.
+const statusClientGone = 499
