@@ -1,0 +1,263 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+)
+
+// ErrAccountExists is returned when an account of that name is there already.
+var ErrAccountExists = errors.New("there is an account of that name")
+
+// State is how an account does.
+type State string
+
+// The states of an account.
+const (
+	Starting  State = "starting"  // not run yet
+	Healthy   State = "healthy"   // it runs, and sends what it is given
+	Unhealthy State = "unhealthy" // see Health.Err
+)
+
+// Health is how an account does, for readyz, metrics and the console.
+type Health struct {
+	Account string
+	Kind    string
+	State   State
+	Since   time.Time
+	// Err is what is wrong with an unhealthy account.
+	Err string
+	// Restarts counts how often its adapter was started again.
+	Restarts int
+}
+
+// Account is one adapter account of the config.
+type Account struct {
+	Name    string
+	Kind    string
+	Adapter chat.Adapter
+}
+
+const (
+	runMinBackoff = time.Second
+	runMaxBackoff = 5 * time.Minute
+	// runSteady is how long an adapter must run to count as healthy again
+	// after it had ended.
+	runSteady = 10 * time.Second
+)
+
+// Accounts runs the adapter of each account and knows how each does. An
+// account that fails is started again with backoff and disturbs no other. Its
+// methods may be called concurrently.
+type Accounts struct {
+	clock chat.Clock
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	all  map[string]*account
+	base context.Context // set while Run runs
+	runs sync.WaitGroup
+}
+
+// account is one entry; its fields are guarded by Accounts.mu.
+type account struct {
+	Account
+	stop context.CancelFunc // ends its run; nil while it does not run
+	done chan struct{}      // closed when its run has ended
+
+	started  bool
+	restarts int
+	runErr   error // why Run ended, until it runs steadily again
+	sendErr  error // why sending is paused, until something is sent
+	since    time.Time
+}
+
+// NewAccounts returns an empty registry. clock and log may be nil.
+func NewAccounts(clock chat.Clock, log *slog.Logger) *Accounts {
+	if clock == nil {
+		clock = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Accounts{clock: clock, log: log, all: make(map[string]*account)}
+}
+
+// Add adds an account, and starts its adapter if Run runs.
+func (a *Accounts) Add(acc Account) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all[acc.Name] != nil {
+		return fmt.Errorf("%w: %s", ErrAccountExists, acc.Name)
+	}
+	e := &account{Account: acc, since: a.clock()}
+	a.all[acc.Name] = e
+	if a.base != nil {
+		a.start(e)
+	}
+	return nil
+}
+
+// Remove ends the account's adapter, waits for that, and forgets the account.
+// It reports whether there was one.
+func (a *Accounts) Remove(name string) bool {
+	a.mu.Lock()
+	e := a.all[name]
+	delete(a.all, name)
+	a.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	// Nobody starts an account that is no longer in the map.
+	if e.stop != nil {
+		e.stop()
+		<-e.done
+	}
+	return true
+}
+
+// Run runs every account's adapter until ctx ends, waits for them to end, and
+// returns nil.
+func (a *Accounts) Run(ctx context.Context) error {
+	a.mu.Lock()
+	a.base = ctx
+	for _, e := range a.all {
+		a.start(e)
+	}
+	a.mu.Unlock()
+
+	<-ctx.Done()
+
+	a.mu.Lock()
+	a.base = nil
+	a.mu.Unlock()
+	a.runs.Wait()
+	return nil
+}
+
+// start is called with a.mu held and a.base set.
+func (a *Accounts) start(e *account) {
+	ctx, cancel := context.WithCancel(a.base)
+	e.stop, e.done = cancel, make(chan struct{})
+	a.runs.Go(func() {
+		defer close(e.done)
+		defer cancel()
+		a.supervise(ctx, e)
+	})
+}
+
+// supervise runs an adapter again and again until ctx ends.
+func (a *Accounts) supervise(ctx context.Context, e *account) {
+	log := a.log.With("account", e.Name, "kind", e.Kind)
+	for failures := 0; ; {
+		a.change(e, func() { e.started = true })
+		steady := time.AfterFunc(runSteady, func() {
+			a.change(e, func() { e.runErr = nil })
+		})
+		began := time.Now()
+		err := runAdapter(ctx, e.Adapter, log)
+		steady.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("its adapter ended without a reason")
+		}
+		if time.Since(began) >= runSteady {
+			failures = 0
+		}
+		failures++
+		wait := min(runMinBackoff<<min(failures-1, 20), runMaxBackoff)
+		log.Error("the account does not work; starting it again", "err", err, "in", wait)
+		a.change(e, func() { e.runErr = err })
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		a.change(e, func() { e.restarts++ })
+	}
+}
+
+// runAdapter turns a panic of the adapter into an error.
+func runAdapter(ctx context.Context, adapter chat.Adapter, log *slog.Logger) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error("an adapter panicked while receiving", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("its adapter panicked: %v", r)
+		}
+	}()
+	return adapter.Run(ctx)
+}
+
+// change changes an account and notes since when its state is what it is.
+func (a *Accounts) change(e *account, f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := e.state()
+	f()
+	if e.state() != before {
+		e.since = a.clock()
+	}
+}
+
+func (e *account) state() State {
+	switch {
+	case e.runErr != nil || e.sendErr != nil:
+		return Unhealthy
+	case e.started:
+		return Healthy
+	}
+	return Starting
+}
+
+// Adapter returns the account's adapter, and false if there is no such
+// account.
+func (a *Accounts) Adapter(name string) (chat.Adapter, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.all[name]
+	if e == nil {
+		return nil, false
+	}
+	return e.Adapter, true
+}
+
+// Fault notes that the account cannot send, because of its credentials.
+func (a *Accounts) Fault(name string, err error) { a.sendErr(name, err) }
+
+// Recovered notes that the account has sent something.
+func (a *Accounts) Recovered(name string) { a.sendErr(name, nil) }
+
+func (a *Accounts) sendErr(name string, err error) {
+	a.mu.Lock()
+	e := a.all[name]
+	a.mu.Unlock()
+	if e != nil {
+		a.change(e, func() { e.sendErr = err })
+	}
+}
+
+// Health returns how each account does, by name.
+func (a *Accounts) Health() []Health {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]Health, 0, len(a.all))
+	for _, e := range a.all {
+		h := Health{Account: e.Name, Kind: e.Kind, State: e.state(), Since: e.since, Restarts: e.restarts}
+		if err := cmp.Or(e.runErr, e.sendErr); err != nil {
+			h.Err = err.Error()
+		}
+		all = append(all, h)
+	}
+	slices.SortFunc(all, func(x, y Health) int { return cmp.Compare(x.Account, y.Account) })
+	return all
+}

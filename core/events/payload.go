@@ -1,0 +1,55 @@
+package events
+
+import (
+	"encoding/json"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/queue"
+)
+
+// payloadVersion is the format of a Payload. It grows when a field changes its
+// meaning; fields may be added without that.
+const payloadVersion = 1
+
+// Payload is the JSON in queue.Message.Data.
+type Payload struct {
+	V int `json:"v"`
+	agentapi.Event
+	Conversation *queue.Conversation `json:"conversation,omitempty"`
+}
+
+// DefaultPartitions is how many partitions events are spread over.
+const DefaultPartitions = 16
+
+// message returns an event as the queue carries it. Events of a conversation
+// share a partition, and so do events of a job without one.
+func message(e job.Event, partitions int) (queue.Message, error) {
+	p := Payload{V: payloadVersion, Event: Public(e)}
+	m := queue.Message{ID: p.ID, Space: e.Space, Kind: string(e.Kind)}
+	key := e.Subject
+	if c := e.Conversation; c != nil {
+		p.Conversation = &queue.Conversation{Account: c.Account, Channel: c.Channel, Key: c.Key}
+		m.Conversation = p.Conversation
+		key = c.Account + "\x00" + c.Key
+	}
+	m.Partition = queue.PartitionOf(key, partitions)
+	data, err := json.Marshal(p)
+	m.Data = data
+	return m, err
+}
+
+// Public returns an event as the API shows it.
+func Public(e job.Event) agentapi.Event {
+	p := agentapi.Event{
+		ID: e.ID(), Kind: string(e.Kind), At: e.At, Agent: e.Agent,
+		Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: e.Text,
+	}
+	if e.Version > 0 {
+		p.Job, p.Version = e.Subject, e.Version
+	}
+	if e.Num > 0 {
+		p.Code = job.EncodeCode(e.Num)
+	}
+	return p
+}

@@ -1,0 +1,173 @@
+package events
+
+import (
+	"context"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+)
+
+// conversation is what the Replier keeps in memory of a conversation that it
+// serves. The scheduling fields are guarded by Replier.mu; the others belong
+// to the worker that serves it.
+type conversation struct {
+	id convID
+
+	waiting bool // stands in its lane
+	served  bool // a worker serves it
+	again   bool // there is more to do once it has been served
+	timer   *time.Timer
+	notYet  time.Time // parked until then
+	live    map[string]*liveJob
+
+	tries int
+	// sent has the messages that were sent and not recorded yet, by ID, so
+	// that a failure half way repeats none of them.
+	sent map[string]chat.MessageRef
+	// unrecorded is a delivery that the database did not take yet.
+	unrecorded *Delivery
+}
+
+func (c *conversation) stopTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+}
+
+// idle reports whether nothing is worth remembering.
+func (c *conversation) idle() bool {
+	return !c.waiting && !c.served && !c.again && c.timer == nil &&
+		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0
+}
+
+// lane is the line of conversations that wait for one account, so that an
+// account which hangs holds up no other.
+type lane struct {
+	waiting []*conversation
+	workers int
+	// pausedUntil is set while the account's credentials do not work.
+	pausedUntil time.Time
+	pauses      int
+	orphan      bool // it was said that the config lacks the account
+}
+
+// touch makes a worker look at the conversation. tries is what the database
+// knows of failures before this process began.
+func (r *Replier) touch(id convID, tries int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enqueue(r.conversation(id, tries))
+}
+
+// conversation is called with r.mu held.
+func (r *Replier) conversation(id convID, tries int) *conversation {
+	c := r.convs[id]
+	if c == nil {
+		c = &conversation{
+			id: id, tries: tries,
+			live: make(map[string]*liveJob),
+			sent: make(map[string]chat.MessageRef),
+		}
+		r.convs[id] = c
+	}
+	return c
+}
+
+// enqueue is called with r.mu held.
+func (r *Replier) enqueue(c *conversation) {
+	switch {
+	case r.base == nil || r.base.Err() != nil:
+		return
+	case c.served:
+		c.again = true
+		return
+	case c.waiting:
+		return
+	}
+	if wait := c.notYet.Sub(r.clock()); wait > 0 {
+		r.later(c, wait)
+		return
+	}
+	c.stopTimer()
+	c.waiting = true
+	l := r.lane(c.id.account)
+	l.waiting = append(l.waiting, c)
+	if l.workers < r.cfg.PerAccount {
+		l.workers++
+		ctx := r.base
+		r.workers.Go(func() { r.work(ctx, l) })
+	}
+}
+
+// later looks at the conversation again after a time, unless that is planned
+// already for an earlier one. It is called with r.mu held.
+func (r *Replier) later(c *conversation, wait time.Duration) {
+	c.stopTimer()
+	if r.base == nil {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(wait, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if c.timer == t {
+			c.timer = nil
+			r.enqueue(c)
+		}
+	})
+	c.timer = t
+}
+
+// lane is called with r.mu held.
+func (r *Replier) lane(account string) *lane {
+	l := r.accounts[account]
+	if l == nil {
+		l = &lane{}
+		r.accounts[account] = l
+	}
+	return l
+}
+
+// work serves conversations of a lane until none waits.
+func (r *Replier) work(ctx context.Context, l *lane) {
+	for {
+		r.mu.Lock()
+		if len(l.waiting) == 0 || ctx.Err() != nil {
+			l.workers--
+			r.mu.Unlock()
+			return
+		}
+		c := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		c.waiting, c.served, c.again = false, true, false
+		r.mu.Unlock()
+
+		next := r.serve(ctx, c)
+
+		r.mu.Lock()
+		c.served = false
+		again := c.again
+		c.again = false
+		switch {
+		case next.parked > 0:
+			c.notYet = r.clock().Add(next.parked)
+			r.later(c, next.parked)
+		case again:
+			r.enqueue(c)
+		case next.look > 0:
+			r.later(c, next.look)
+		}
+		if c.idle() {
+			delete(r.convs, c.id)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// next says when a conversation is to be served again, unless it is touched.
+type next struct {
+	parked time.Duration // not before that, touched or not
+	look   time.Duration // then, for what is held back
+}

@@ -1,0 +1,262 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+const (
+	// openPage is how many open events are read at once.
+	openPage = 500
+	// storeRetry is the wait after the database failed.
+	storeRetry = 2 * time.Second
+	// orphanWait is the wait for an account that the config does not have,
+	// and orphanAge the age at which its events are given up.
+	orphanWait = time.Minute
+	orphanAge  = 24 * time.Hour
+	// longJob is how long somebody waits before an edit is no longer noticed.
+	longJob = 30 * time.Second
+	// maxPieces is in how many messages a long text is told, where the
+	// channel does not say less.
+	maxPieces = 8
+)
+
+// errStore marks failures of the database, which are no fault of the message.
+var errStore = errors.New("the database failed")
+
+// server serves one conversation once.
+type server struct {
+	*Replier
+	c       *conversation
+	adapter chat.Adapter
+	caps    chat.Capabilities
+}
+
+// serve tells what is open in the conversation. Only one worker at a time
+// serves a conversation.
+func (r *Replier) serve(ctx context.Context, c *conversation) next {
+	adapter, ok := r.cfg.Senders.Adapter(c.id.account)
+	if !ok {
+		return r.orphaned(ctx, c)
+	}
+	if wait := r.paused(c.id.account); wait > 0 {
+		return r.park(ctx, c, wait, "the account is paused")
+	}
+	s := &server{Replier: r, c: c, adapter: adapter, caps: adapter.Capabilities()}
+	if c.unrecorded != nil {
+		if err := s.record(ctx, *c.unrecorded); err != nil {
+			return next{parked: storeRetry}
+		}
+	}
+	n, parked := s.drain(ctx)
+	if !parked {
+		s.pushLive(ctx)
+	}
+	return n
+}
+
+// drain tells the open events until none is left or one has to wait.
+func (s *server) drain(ctx context.Context) (n next, parked bool) {
+	for ctx.Err() == nil {
+		open, err := s.cfg.Store.Open(ctx, s.name(), openPage)
+		if err != nil {
+			s.log.Warn("open events could not be read; trying again", "account", s.c.id.account, "err", err)
+			return next{parked: storeRetry}, true
+		}
+		steps, again := plan(open, s.caps, s.holds, s.clock())
+		if len(steps) == 0 {
+			return next{look: again}, false
+		}
+		for _, step := range steps {
+			err := s.tell(ctx, step)
+			if err == nil {
+				s.c.tries = 0
+				continue
+			}
+			if n, parked = s.failed(ctx, step, err); parked {
+				return n, true
+			}
+			break // something was given up: read anew what is open
+		}
+	}
+	return next{}, true
+}
+
+// tell sends one step's message and records that.
+func (s *server) tell(ctx context.Context, st step) error {
+	if st.newest.Conversation == nil {
+		return s.record(ctx, s.delivery(st))
+	}
+	if st.newest.Kind == job.EventJobStatus {
+		return s.tellStatus(ctx, st)
+	}
+	return s.tellText(ctx, st)
+}
+
+// tellText says a text, in several messages if it is long.
+func (s *server) tellText(ctx context.Context, st step) error {
+	e := st.newest
+	m := chat.Outbound{ID: e.ID(), To: *e.Conversation, Text: e.Text, Mention: e.Mention, Refused: e.Refused}
+	n := maxPieces
+	if s.caps.ReplyQuota > 0 {
+		n = max(s.caps.ReplyQuota-1, 1)
+	}
+	for i, text := range pieces(e.Text, s.caps.MaxBytes, n) {
+		m.Text = text
+		if i > 0 {
+			m.ID = fmt.Sprintf("%s.%d", e.ID(), i+1)
+			m.Mention = nil
+		}
+		if _, err := s.send(ctx, m); err != nil {
+			return err
+		}
+	}
+	return s.record(ctx, s.delivery(st))
+}
+
+// tellStatus shows the job's newest status: in the message that shows the job
+// already, where the channel can edit, else in a new one.
+func (s *server) tellStatus(ctx context.Context, st step) error {
+	e := st.newest
+	j, err := s.cfg.Jobs.Job(ctx, e.Space, e.Subject)
+	switch {
+	case errors.Is(err, job.ErrNotFound):
+		d := s.delivery(st)
+		d.Dead = "the job is no longer there"
+		s.unfollow(s.c, e.Subject)
+		return s.record(ctx, d)
+	case err != nil:
+		return fmt.Errorf("%w: reading job %s: %w", errStore, e.Subject, err)
+	}
+	j.Conversation = e.Conversation
+	lj := s.liveJob(j.ID)
+	ref, has, err := s.messageRef(ctx, j.ID, lj)
+	if err != nil {
+		return err
+	}
+	final := e.Status.Final()
+	d := s.delivery(st)
+	if !s.caps.Edit && !final && (has || s.caps.ReplyQuota == 1) {
+		return s.record(ctx, d) // one message on the way is enough
+	}
+
+	show := shown{job: j, event: e, now: s.clock()}
+	if final {
+		if show.output, show.start, err = s.result(ctx, lj, j); err != nil {
+			return err
+		}
+	}
+	m := render(show, s.caps)
+	if has && s.caps.Edit {
+		m.Edit = &ref
+	}
+	notify := final && !s.caps.Append && e.At.Sub(j.CreatedAt) > longJob
+	if notify && m.Edit == nil {
+		m.Mention = &j.Sender
+	}
+	now, err := s.send(ctx, m)
+	if err != nil && m.Edit != nil && isPermanent(err) {
+		// The message may have been deleted; the status is worth a new one.
+		m.Edit, m.ID = nil, m.ID+".new"
+		now, err = s.send(ctx, m)
+	}
+	if err != nil {
+		return err
+	}
+	if notify && m.Edit != nil {
+		if _, err := s.send(ctx, farewell(show)); err != nil {
+			return err
+		}
+	}
+	d.JobID = j.ID
+	if !has || !sameRef(ref, now) {
+		d.Ref = &now
+	}
+	switch {
+	case final:
+		s.unfollow(s.c, j.ID)
+	case e.Status == job.Sent && s.caps.Edit && s.caps.LiveInterval > 0:
+		s.follow(s.c.id, j, now, s.caps.LiveInterval)
+	}
+	return s.record(ctx, d)
+}
+
+func (s *server) delivery(st step) Delivery {
+	return Delivery{Conversation: s.name(), Events: st.events}
+}
+
+func (s *server) name() Conversation {
+	return Conversation{Account: s.c.id.account, Key: s.c.id.key, Tries: s.c.tries}
+}
+
+// messageRef returns the message that shows the job, if one was sent.
+func (s *server) messageRef(ctx context.Context, id string, lj *liveJob) (chat.MessageRef, bool, error) {
+	if lj != nil {
+		return lj.ref, true, nil
+	}
+	ref, ok, err := s.cfg.Store.MessageRef(ctx, id)
+	if err != nil {
+		return ref, false, fmt.Errorf("%w: reading which message shows job %s: %w", errStore, id, err)
+	}
+	return ref, ok, nil
+}
+
+// send sends a message unless that was done in an earlier try.
+func (s *server) send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
+	if ref, ok := s.c.sent[m.ID]; ok {
+		return ref, nil
+	}
+	ref, err := s.sendOnce(ctx, m, s.cfg.SendTimeout)
+	if err == nil {
+		s.c.sent[m.ID] = ref
+	}
+	return ref, err
+}
+
+// sendOnce calls the adapter. A message on its way when the process stops is
+// given a moment, so that it is recorded and not sent again.
+func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Duration) (ref chat.MessageRef, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("an adapter panicked while sending",
+				"account", s.c.id.account, "message", m.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the adapter panicked: %v", p)
+		}
+	}()
+	ctx, cancel := outlive(ctx, replyGrace)
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, timeout)
+	defer cancelTimeout()
+	ref, err = s.adapter.Send(ctx, m)
+	if err == nil {
+		s.resume(s.c.id.account)
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		// The far side is slow, which is no fault of the message. An adapter
+		// that classified the error knows better.
+		err = chat.Classify(err)
+	}
+	return ref, err
+}
+
+// record writes a delivery, and keeps it in memory if the database fails, so
+// that what was sent is not sent again.
+func (s *server) record(ctx context.Context, d Delivery) error {
+	ctx, cancel := outlive(ctx, replyGrace)
+	defer cancel()
+	if err := s.cfg.Store.Record(ctx, d); err != nil {
+		s.c.unrecorded = &d
+		return fmt.Errorf("%w: recording a delivery: %w", errStore, err)
+	}
+	s.c.unrecorded = nil
+	clear(s.c.sent)
+	return nil
+}
+
+func sameRef(a, b chat.MessageRef) bool { return a.ID == b.ID && bytes.Equal(a.Data, b.Data) }
