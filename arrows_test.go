@@ -20,6 +20,7 @@ const module = "github.com/letserverrun/skadi"
 var arrows = []struct{ from, to string }{
 	{".", "cli"},
 	{"cli", "adapters agentd/agent config core/* core/chat/* migrations"},
+	{"cli/e2e", ""},
 	{"config", "core/access core/chat core/job core/nearest"},
 	{"migrations", ""},
 	{"internal/*", ""},
@@ -42,8 +43,9 @@ var arrows = []struct{ from, to string }{
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},
 
-	{"agentd", "agentd/agent core/agentapi"},
-	{"agentd/agent", "core/agentapi"},
+	{"agentd", "agentd/agent agentd/agent/* core/agentapi"},
+	{"agentd/agent", "agentd/agent/* core/agentapi"},
+	{"agentd/agent/*", ""},
 }
 
 // standardOnly names the packages that others link for the sake of being
