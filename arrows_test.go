@@ -20,7 +20,7 @@ const module = "github.com/letserverrun/skadi"
 var arrows = []struct{ from, to string }{
 	{".", "cli"},
 	{"cli", "adapters agentd/agent config core/* core/chat/* migrations"},
-	{"cli/e2e", ""},
+	{"cli/e2e", "core/agentapi"},
 	{"config", "core/access core/chat core/job core/nearest"},
 	{"migrations", ""},
 	{"internal/*", ""},
