@@ -20,32 +20,6 @@ const (
 	minOutputBytes = 40
 )
 
-// glyphs are the marks in plain text.
-var glyphs = map[chat.Mark]string{
-	chat.MarkWaiting:   "⏳",
-	chat.MarkRunning:   "▶️",
-	chat.MarkSucceeded: "✅",
-	chat.MarkFailed:    "❌",
-	chat.MarkExpired:   "⌛",
-	chat.MarkCanceled:  "⛔",
-}
-
-func markOf(s job.Status) chat.Mark {
-	switch s {
-	case job.Sent:
-		return chat.MarkRunning
-	case job.Succeeded:
-		return chat.MarkSucceeded
-	case job.Failed:
-		return chat.MarkFailed
-	case job.Expired:
-		return chat.MarkExpired
-	case job.Canceled:
-		return chat.MarkCanceled
-	}
-	return chat.MarkWaiting
-}
-
 // shown is a job with the status that is to be told of it, which may be older
 // than the one that it has by now.
 type shown struct {
@@ -111,7 +85,7 @@ func renderLive(s shown, caps chat.Capabilities) chat.Outbound {
 func (s shown) card(caps chat.Capabilities) *chat.Card {
 	e, j := s.event, s.job
 	c := &chat.Card{
-		Mark: markOf(e.Status), Code: j.Code(), Agent: j.Agent, Message: j.Message, Asker: j.Sender,
+		Mark: e.Status.Mark(), Code: j.Code(), Agent: j.Agent, Message: j.Message, Asker: j.Sender,
 		Note: s.note(), Output: s.output, OutputStart: s.start,
 		Final: e.Status.Final(), Elapsed: s.elapsed(),
 	}
@@ -167,9 +141,9 @@ func buttons(status job.Status, j job.Job) []chat.Button {
 	return []chat.Button{{Label: "Cancel", Command: "cancel " + code, Danger: true}}
 }
 
-// title is a job's message in one line: ✅ #k7f3q2 web-1 · deploy v1.2.3 · 12 s.
+// title is a job's message in one line: ✓ #k7f3q2 web-1 · deploy v1.2.3 · 12 s.
 func title(c *chat.Card) string {
-	t := fmt.Sprintf("%s #%s %s · %s", glyphs[c.Mark], c.Code, c.Agent, oneLine(c.Message, titleBytes))
+	t := fmt.Sprintf("%s #%s %s · %s", c.Mark.Symbol(), c.Code, c.Agent, oneLine(c.Message, titleBytes))
 	if c.ExitCode != nil && *c.ExitCode != 0 {
 		t += fmt.Sprintf(" · exit %d", *c.ExitCode)
 	}
