@@ -1,0 +1,47 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrLocked is wrapped by the error of Lock when another process holds it.
+var ErrLocked = errors.New("is in use by another agent")
+
+// Lock takes the state folder for this process until the returned function is
+// called or the process ends. It makes the folder, for this user alone, if it
+// is not there.
+func Lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	if err := checkMode(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state folder: %w", err)
+	}
+	switch taken, err := lockFile(f); {
+	case err != nil:
+		_ = f.Close()
+		return nil, fmt.Errorf("lock the state folder %s: %w", dir, err)
+	case !taken:
+		who := ""
+		if pid, err := os.ReadFile(path); err == nil && len(pid) > 0 { // unreadable on Windows while locked
+			who = ", process " + strings.TrimSpace(string(pid))
+		}
+		_ = f.Close()
+		return nil, fmt.Errorf("the state folder %s %w%s; give each agent a folder of its own", dir, ErrLocked, who)
+	}
+	// The number only helps whoever reads the message above.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return func() { _ = f.Close() }, nil
+}

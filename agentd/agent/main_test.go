@@ -1,0 +1,15 @@
+package agent_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -1,0 +1,415 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/agentd/agent/journal"
+	"github.com/letserverrun/skadi/core/agentapi"
+)
+
+// failing answers calls whose path ends in suffix with code, n times.
+func failing(suffix string, code, n int) (func(http.ResponseWriter, *http.Request) bool, *atomic.Int32) {
+	calls := new(atomic.Int32)
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, suffix) || calls.Add(1) > int32(n) {
+			return false
+		}
+		w.WriteHeader(code)
+		return true
+	}, calls
+}
+
+func TestTroubleOfTheServerIsSatOut(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		suffix string
+		code   int
+	}{
+		{"/poll", 500},
+		{"/poll", 404},
+		{"/poll", 403},
+		{"/poll", 429},
+		{"/starts", 503},
+		{"/starts", 404},
+		{"/result", 500},
+		{"/result", 401},
+		{"/result", 404}, // of a proxy, since the body is no problem+json
+	} {
+		t.Run(fmt.Sprintf("%s %d", tc.suffix, tc.code), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f, a := setup(t)
+				intercept, calls := failing(tc.suffix, tc.code, 4)
+				f.intercept = intercept
+				var runs atomic.Int32
+				a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+					runs.Add(1)
+					return agent.Result{}, nil
+				})
+				stop := start(t, a)
+				if j := f.final(t, f.push("run")); j.report.Status != "succeeded" {
+					t.Errorf("the job %s (%s)", j.report.Status, j.report.Reason)
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				if runs.Load() != 1 || calls.Load() < 5 {
+					t.Errorf("%d runs, %d calls", runs.Load(), calls.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestLostAnswerToAStartIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		var lost atomic.Bool
+		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/starts") && lost.CompareAndSwap(false, true) {
+				f.update(func() { f.jobs["job-1"].status = "sent" })
+				w.WriteHeader(http.StatusBadGateway)
+				return true
+			}
+			return false
+		}
+		var runs atomic.Int32
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			runs.Add(1)
+			return agent.Result{}, nil
+		})
+		start(t, a)
+		f.final(t, f.push("run"))
+		if runs.Load() != 1 {
+			t.Errorf("ran %d times", runs.Load())
+		}
+	})
+}
+
+func TestRefusedStartIsNotRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		var refused atomic.Bool
+		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/starts") && refused.CompareAndSwap(false, true) {
+				answer(w, agentapi.Answers{Answers: []agentapi.Answer{itemAnswer("job-1", 409, agentapi.ProblemWrongLease)}})
+				return true
+			}
+			return false
+		}
+		var runs atomic.Int32
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			runs.Add(1)
+			return agent.Result{}, nil
+		})
+		start(t, a)
+		// It is offered again once the first offer has run out.
+		began := time.Now()
+		f.final(t, f.push("run"))
+		if runs.Load() != 1 || time.Since(began) < f.offerFor {
+			t.Errorf("ran %d times, after %v", runs.Load(), time.Since(began))
+		}
+	})
+}
+
+func TestRotatedTokenIsReadFromItsFile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "token")
+		write := func(s string) {
+			if err := os.WriteFile(file, []byte(s+"\n"), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		write(token)
+		f, a := setup(t, func(c *agent.Config) { c.Token, c.TokenFile = "", file })
+		a.Handle("show", func(_ context.Context, j *agent.Job) (agent.Result, error) {
+			j.Printf("%s and skd_the_new_one", token)
+			return agent.Result{}, nil
+		})
+		start(t, a)
+		<-a.Online()
+		f.update(func() { f.token = "skd_the_new_one" })
+		id := f.push("show")
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the bubble's clock
+		write("skd_the_new_one")
+		if j := f.final(t, id); *j.report.Output != "*** and ***" {
+			t.Errorf("output %q: old and new tokens are secret", *j.report.Output)
+		}
+	})
+}
+
+func TestRemovedAgentEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		<-a.Online()
+		f.update(func() { f.removed = true })
+		if err := <-done; !errors.Is(err, agent.ErrRemoved) {
+			t.Errorf("Run: %v, want ErrRemoved", err)
+		}
+	})
+}
+
+func TestOtherInstanceIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		began := time.Now()
+		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/poll") && time.Since(began) < time.Minute {
+				problem(w, http.StatusConflict, agentapi.ProblemOtherInstance, nil)
+				return true
+			}
+			return false
+		}
+		start(t, a)
+		<-a.Online()
+		if d := time.Since(began); d < time.Minute || d > 2*time.Minute {
+			t.Errorf("online after %v", d)
+		}
+	})
+}
+
+func TestResultsThatWaitedGoTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t, func(c *agent.Config) { c.Concurrency = 20 })
+		var down atomic.Bool
+		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/result") && down.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+				return true
+			}
+			return false
+		}
+		down.Store(true)
+		a.Handle("run", hello)
+		start(t, a)
+		var ids []string
+		for range 10 {
+			ids = append(ids, f.push("run"))
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+		down.Store(false)
+		for _, id := range ids {
+			f.final(t, id)
+		}
+		f.look(func() {
+			if len(f.batches) == 0 || len(f.batches) > 3 {
+				t.Errorf("batches of %v, want the 10 results in one or two", f.batches)
+			}
+		})
+	})
+}
+
+func TestResultThatIsTooLargeIsShortened(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/result") && r.ContentLength > 20_000 {
+				w.WriteHeader(http.StatusRequestEntityTooLarge)
+				return true
+			}
+			return false
+		}
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			return agent.Result{Output: strings.Repeat("z", 100_000)}, nil
+		})
+		start(t, a)
+		r := f.final(t, f.push("run")).report
+		if n := len(*r.Output); r.Status != "succeeded" || !r.Truncated || n < 10_000 || n > 20_000 {
+			t.Errorf("%s with %d bytes", r.Status, n)
+		}
+	})
+}
+
+func TestDrainLetsJobsFinish(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t)
+		began := make(chan struct{})
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			close(began)
+			time.Sleep(20 * time.Second) //nolint:forbidigo // the bubble's clock
+			return agent.Result{}, nil
+		})
+		stop := start(t, a)
+		id := f.push("run")
+		<-began
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		f.look(func() {
+			if r := f.jobs[id].report; r == nil || r.Status != "succeeded" {
+				t.Errorf("reported %+v", r)
+			}
+		})
+	})
+}
+
+func TestDrainCancelsWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, a := setup(t, func(c *agent.Config) { c.DrainTimeout = 5 * time.Second })
+		began := make(chan struct{})
+		a.Handle("run", func(ctx context.Context, j *agent.Job) (agent.Result, error) {
+			j.Printf("half\n")
+			close(began)
+			<-ctx.Done()
+			return agent.Result{}, ctx.Err()
+		})
+		stop := start(t, a)
+		id := f.push("run")
+		<-began
+		at := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(at); d < 5*time.Second || d > 6*time.Second {
+			t.Errorf("stopped after %v", d)
+		}
+		f.look(func() {
+			r := f.jobs[id].report
+			if r == nil || r.Status != "failed" || r.Reason != "interrupted" || !strings.HasPrefix(*r.Output, "half\n") {
+				t.Errorf("reported %+v", r)
+			}
+		})
+	})
+}
+
+func TestResultThatCouldNotBeReportedIsReportedByTheNextRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		dir := t.TempDir()
+		a := agentOf(t, f, dir)
+		var down atomic.Bool
+		f.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+			if down.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+			return down.Load()
+		}
+		began := make(chan struct{})
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			down.Store(true)
+			close(began)
+			return agent.Result{Output: "kept"}, nil
+		})
+		stop := start(t, a)
+		id := f.push("run")
+		<-began
+		if err := stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		down.Store(false)
+		start(t, agentOf(t, f, dir))
+		if r := f.final(t, id).report; r.Status != "succeeded" || *r.Output != "kept" {
+			t.Errorf("reported %+v", r)
+		}
+	})
+}
+
+// TestRestart starts an agent on a journal of an earlier one.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		dir := t.TempDir()
+		ids := []string{f.push("run"), f.push("run"), f.push("run"), f.push("run")}
+		var jobs []agentapi.Assignment
+		f.look(func() {
+			a, _ := f.offer(10)
+			jobs = a.Jobs
+		})
+		unlock, err := journal.Lock(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, _, err := journal.Open(dir, agentLog(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The first was only intended, the second confirmed by the server
+		// too, the third started, and the fourth is done.
+		if err := j.Intend(jobs); err != nil {
+			t.Fatal(err)
+		}
+		holds := make([]agentapi.Hold, len(jobs))
+		for i, job := range jobs {
+			holds[i] = agentapi.Hold{ID: job.ID, Lease: job.Lease}
+		}
+		for _, h := range holds[1:] {
+			f.start(h)
+		}
+		if err := j.Started(holds[2:]); err != nil {
+			t.Fatal(err)
+		}
+		text := "done before"
+		if err := j.Finished(holds[3], agentapi.Report{Lease: holds[3].Lease, Status: "succeeded", Output: &text}); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+
+		a := agentOf(t, f, dir)
+		var runs atomic.Int32
+		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
+			runs.Add(1)
+			return agent.Result{Output: "run now"}, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := a.Run(ctx); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("Run on a folder in use: %v", err)
+		}
+		cancel()
+		unlock()
+		start(t, a)
+		for i, want := range []string{"run now", "run now", "", "done before"} {
+			r := f.final(t, ids[i]).report
+			switch {
+			case want == "":
+				if r.Status != "failed" || r.Reason != "interrupted" || r.Output != nil {
+					t.Errorf("job %d: %+v, want interrupted", i, r)
+				}
+			case r.Status != "succeeded" || *r.Output != want:
+				t.Errorf("job %d: %+v, want %q", i, r, want)
+			}
+		}
+		if runs.Load() != 2 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+func TestRunTwiceIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, a := setup(t)
+		start(t, a)
+		<-a.Online()
+		if err := a.Run(t.Context()); !errors.Is(err, agent.ErrRunning) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
