@@ -158,7 +158,8 @@ func ByID(space string, ids ...string) Selection {
 }
 
 // Claimable selects the oldest jobs that an agent may take: queuing, not
-// waiting for approval, without a running offer, the agent not paused.
+// waiting for approval, without a running offer, the agent neither paused nor
+// removed.
 func Claimable(space, agent string, max int) Selection {
 	return Selection{Kind: SelectClaimable, Space: space, Agent: agent, Max: max}
 }
