@@ -322,9 +322,13 @@ func TestDigestTellsReportsApart(t *testing.T) {
 	zero := 0
 	seen := map[string]Report{}
 	for _, r := range []Report{
-		{Status: Succeeded}, {Status: Failed}, {Status: Succeeded, Output: text("")},
-		{Status: Succeeded, ExitCode: &zero}, {Status: Succeeded, Truncated: true},
-		{Status: Succeeded, Reason: "x"}, {Status: Succeeded, Output: text("0")},
+		{Status: Succeeded},
+		{Status: Failed},
+		{Status: Succeeded, Output: text("")},
+		{Status: Succeeded, ExitCode: &zero},
+		{Status: Succeeded, Truncated: true},
+		{Status: Succeeded, Reason: "x"},
+		{Status: Succeeded, Output: text("0")},
 	} {
 		if other, twice := seen[r.digest()]; twice {
 			t.Errorf("%+v and %+v have one digest", r, other)

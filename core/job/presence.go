@@ -142,7 +142,7 @@ func (s *Service) introduce(e *present, c Caller, r *PollRequest, now time.Time)
 	if r.Version != "" && r.Version != a.Version {
 		a.Version, changed = r.Version, true
 	}
-	if r.Commands != nil && !(len(r.Commands) == 0 && len(a.Commands) == 0) && !reflect.DeepEqual(r.Commands, a.Commands) {
+	if r.Commands != nil && len(r.Commands)+len(a.Commands) > 0 && !reflect.DeepEqual(r.Commands, a.Commands) {
 		a.Commands, changed = r.Commands, true
 	}
 	return changed, nil
