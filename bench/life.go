@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// bench is what the parts share.
+type bench struct {
+	programs programs
+	redis    *redisServer // nil: there is nothing to compare with
+	dir      string
+	runs     int
+	jobs     int // of one run of the whole life
+	short    bool
+	table    *table
+	say      func(format string, args ...any)
+}
+
+// scratch calls f with a folder that is removed afterwards.
+func (b *bench) scratch(f func(dir string) error) error {
+	dir, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(dir), os.RemoveAll(dir))
+}
+
+// skadiRun is one load on a new node.
+func (b *bench) skadiRun(ctx context.Context, jobs, rate int, confirm bool) (o outcome, err error) {
+	err = b.scratch(func(dir string) error {
+		s, err := serveNew(ctx, b.programs, dir)
+		if err != nil {
+			return err
+		}
+		o.load, err = ask(ctx, "load", s.load(jobs, rate, confirm, dir), &o)
+		err = errors.Join(err, s.stop())
+		o.server = s.busy()
+		return err
+	})
+	return o, err
+}
+
+// asynqRun is one load on an empty Redis.
+func (b *bench) asynqRun(ctx context.Context, l asynqLoad) (o outcome, err error) {
+	if err := b.redis.empty(ctx); err != nil {
+		return o, err
+	}
+	l.Redis = b.redis.addr
+	o.load, err = ask(ctx, "asynq", l, &o)
+	return o, err
+}
+
+func (b *bench) floorRun(ctx context.Context) (o outcome, err error) {
+	var at floorServer
+	server, err := cast(ctx, "floor-server", struct{}{}, &at)
+	if err != nil {
+		return o, err
+	}
+	_, err = ask(ctx, "floor-load", floorLoad{Addr: at.Addr, Jobs: 2 * b.jobs, Conns: 64}, &o)
+	return o, errors.Join(err, server.stop())
+}
+
+// batchRun pushes 1,000 jobs with a request.
+func (b *bench) batchRun(ctx context.Context) (o outcome, err error) {
+	err = b.scratch(func(dir string) error {
+		s, err := serveNew(ctx, b.programs, dir)
+		if err != nil {
+			return err
+		}
+		_, err = ask(ctx, "batch", batchLoad{
+			Addr: s.addr, AdminToken: s.admin, AgentToken: s.agentToken, Agent: benchAgent,
+			Jobs: 3 * b.jobs / 1000 * 1000, Size: 1000, Conns: 2,
+		}, &o)
+		return errors.Join(err, s.stop())
+	})
+	return o, err
+}
+
+// life measures the whole life of jobs as fast as it goes.
+func (b *bench) life(ctx context.Context) error {
+	rates := map[string][]float64{}
+	kinds := []struct {
+		name string
+		run  func() (outcome, error)
+	}{
+		{"asynq", func() (outcome, error) {
+			return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50})
+		}},
+		{"plain", func() (outcome, error) { return b.skadiRun(ctx, b.jobs, 0, false) }},
+		{"floor", func() (outcome, error) { return b.floorRun(ctx) }},
+		{"confirmed", func() (outcome, error) { return b.skadiRun(ctx, b.jobs/2, 0, true) }},
+		{"batch", func() (outcome, error) { return b.batchRun(ctx) }},
+	}
+	for run := range b.runs {
+		for _, k := range kinds {
+			if k.name == "asynq" && b.redis == nil {
+				continue
+			}
+			o, err := k.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", k.name, err)
+			}
+			rates[k.name] = append(rates[k.name], o.rate())
+			b.say("run %d of %d: %-9s %s%s", run+1, b.runs, k.name, rate(o.rate(), "jobs"), details(o))
+		}
+	}
+
+	asynq, plain, floor := median(rates["asynq"]), median(rates["plain"]), median(rates["floor"])
+	confirmed, batch := median(rates["confirmed"]), median(rates["batch"])
+	b.table.heading(fmt.Sprintf("whole life over HTTP, median of %d interleaved runs of %s jobs", b.runs, thousands(int64(b.jobs))))
+	beside := func(v float64) row {
+		if b.redis == nil {
+			return row{beside: "asynq was not run"}
+		}
+		return row{beside: "asynq " + rate(asynq, "jobs"), ratio: times(v, asynq)}
+	}
+	r := beside(plain)
+	r.what, r.value, r.asked = "plain polls, results in batches", rate(plain, "jobs"), "2× passes, 3× is the goal"
+	if b.redis != nil {
+		r.met = judge(plain >= 2*asynq)
+		if plain >= 3*asynq {
+			r.met = "yes, 3×"
+		}
+	}
+	b.table.add(r)
+	r = beside(confirmed)
+	r.what, r.value = "agentd's hand-over: confirmed, journaled", rate(confirmed, "jobs")
+	b.table.add(r)
+	b.table.add(row{
+		what: "plain polls, of the floor of HTTP", value: rate(plain, "jobs"),
+		beside: "echo " + rate(floor, "requests"), ratio: times(plain, floor),
+	})
+	b.table.add(row{
+		what: "POST /v1/jobs/batch, 1,000 each, to durable", value: rate(batch, "jobs"),
+		asked: "20,000 jobs/s", met: judge(batch >= 20_000),
+	})
+	return nil
+}
+
+// details tells what a run took, for a person who looks for the bottleneck.
+func details(o outcome) string {
+	text := ""
+	if o.server > 0 {
+		text = fmt.Sprintf(" (processor time per job: server %s, load %s; all pushed after %s",
+			micros(o.server, o.Jobs), micros(o.load, o.Jobs), millis(o.Pushed))
+		if o.Polls > 0 {
+			text += fmt.Sprintf("; %d jobs per poll", o.Jobs/o.Polls)
+		}
+		text += ")"
+	}
+	return text
+}
+
+func micros(d time.Duration, jobs int) string {
+	return fmt.Sprintf("%d µs", d.Microseconds()/int64(max(jobs, 1)))
+}
+
+func times(v, of float64) string {
+	if of <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f×", v/of)
+}

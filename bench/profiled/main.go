@@ -1,0 +1,63 @@
+// Command profiled is skadi with a profiler in it: it writes a CPU profile of
+// its whole life to the file that SKADI_CPUPROFILE names, and a profile of what
+// was allocated to that of SKADI_MEMPROFILE. The product itself has no such
+// switch. To see where the time of the whole life goes:
+//
+//	go build -o /tmp/profiled ./profiled
+//	SKADI_CPUPROFILE=/tmp/cpu.out go run . -only life -runs 1 -skadi /tmp/profiled
+//	go tool pprof -top /tmp/cpu.out.1
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+
+	"github.com/letserverrun/skadi/cli"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	// Only the server is of interest, not the commands that prepare it.
+	if len(os.Args) < 2 || os.Args[1] != "serve" {
+		return cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	if path := os.Getenv("SKADI_CPUPROFILE"); path != "" {
+		f, err := os.Create(numbered(path))
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "profiled:", err)
+			return 1
+		}
+		defer func() { _ = f.Close() }()
+		defer pprof.StopCPUProfile()
+	}
+	code := cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	if path := os.Getenv("SKADI_MEMPROFILE"); path != "" {
+		runtime.GC()
+		f, err := os.Create(numbered(path))
+		if err == nil {
+			err = pprof.Lookup("allocs").WriteTo(f, 0)
+			_ = f.Close()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "profiled:", err)
+		}
+	}
+	return code
+}
+
+// numbered keeps the profile of one run apart from that of the next.
+func numbered(path string) string {
+	for n := 1; ; n++ {
+		one := path + "." + strconv.Itoa(n)
+		if _, err := os.Stat(one); err != nil {
+			return one
+		}
+	}
+}
