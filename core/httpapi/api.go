@@ -38,7 +38,7 @@ type Config struct {
 	// Auditor keeps what was refused and what administrators did.
 	Auditor *access.Auditor
 	// Queue may be nil: then GET /v1/events answers 503.
-	Queue Queue
+	Queue  Queue
 	Clock  chat.Clock
 	Logger *slog.Logger
 	// BodyBytes is the largest body of any call; 0 means 16 MiB.
@@ -67,8 +67,8 @@ type API struct {
 	throttle *throttle
 	metrics  *metrics
 	echo     *echo.Echo
-	// keepAlive is how often a silent stream says that it is there.
-	keepAlive time.Duration
+	// Tests shorten these.
+	keepAlive, bodyTime time.Duration
 }
 
 // New makes an API. It calls nothing yet.
@@ -90,6 +90,7 @@ func New(cfg Config) *API {
 		throttle:  newThrottle(),
 		metrics:   newMetrics(),
 		keepAlive: keepAlive,
+		bodyTime:  bodyTime,
 	}
 	a.echo = a.router()
 	return a

@@ -56,7 +56,7 @@ func (c *call) readBody(limit int64) (*bytes.Buffer, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		releaseBody(b)
 		c.response().Header().Set("Connection", "close")
-		return nil, fail(agentapi.ProblemBodyTimeout, "the body did not arrive within %s", bodyTime).because(err)
+		return nil, fail(agentapi.ProblemBodyTimeout, "the body did not arrive within %s", c.api.bodyTime).because(err)
 	case err != nil:
 		releaseBody(b)
 		return nil, fail(agentapi.ProblemBadRequest, "the body broke off").because(err)

@@ -45,7 +45,7 @@ func (a *API) serve(ec echo.Context, rt *route, err error) {
 	c.identify()
 	c.setWriteDeadline(begun.Add(writeTime))
 	if r := c.request(); r.Body != nil && r.Body != http.NoBody {
-		c.setReadDeadline(begun.Add(bodyTime))
+		c.setReadDeadline(begun.Add(a.bodyTime))
 	}
 	if err == nil {
 		err = c.authenticate()
