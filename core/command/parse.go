@@ -37,7 +37,8 @@ type Context struct {
 	// Default is the agent that gets what names no other; empty for none.
 	Default string
 	// Prefixes are the words that may stand before a command, in lower case
-	// and without a slash; nil is DefaultPrefix alone.
+	// and without a slash; nil is DefaultPrefix alone. One of them at the
+	// beginning is never an agent's name.
 	Prefixes []string
 }
 

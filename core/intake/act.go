@@ -138,7 +138,7 @@ func (a *ask) use(ctx context.Context, c command.Command) error {
 	case err != nil:
 		return err
 	case !ok:
-		return a.noAgent(ctx, access.Send, c.Agent, c.Agent)
+		return a.noAgent(ctx, access.Send, c.Agent)
 	case !a.policy.MaySend(a.who, a.where, c.Agent):
 		// Nobody directs other people's messages to where they may send none.
 		d := access.Decision{Missing: "no rule lets " + a.who + " send anything to " + c.Agent + " in " + a.where}
@@ -172,7 +172,7 @@ func (a *ask) pause(ctx context.Context, name string, pause bool) error {
 	case err != nil:
 		return err
 	case !ok:
-		return a.noAgent(ctx, access.Pause, name, name)
+		return a.noAgent(ctx, access.Pause, name)
 	}
 	word, change := "resume", a.jobs.Resume
 	if pause {
@@ -188,7 +188,7 @@ func (a *ask) pause(ctx context.Context, name string, pause bool) error {
 	err = change(ctx, a.space, name, a.who)
 	switch {
 	case errors.Is(err, job.ErrNotFound), errors.Is(err, job.ErrUnknownAgent):
-		return a.noAgent(ctx, access.Pause, name, name)
+		return a.noAgent(ctx, access.Pause, name)
 	case err != nil:
 		return err
 	}

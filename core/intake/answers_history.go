@@ -62,7 +62,11 @@ func accepted(m *moments, j job.Job) {
 		where = " in " + w
 	}
 	m.add(j.CreatedAt, "Accepted from %s%s.", from, where)
-	if j.Approval != job.NoApproval {
+	switch j.Approval {
+	case job.NoApproval:
+	case job.ApprovalGranted:
+		m.add(j.CreatedAt, "It needed an approval, which was granted.")
+	default:
 		m.add(j.CreatedAt, "It needs an approval.")
 	}
 }

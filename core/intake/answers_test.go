@@ -223,7 +223,8 @@ func TestCommandTable(t *testing.T) {
 		{Name: "status", Help: "Is it well?"},
 		{Name: "*", Usage: "<anything>"},
 		{Name: ""},
-		{Name: "more"}, {Name: "and more"},
+		{Name: "more"},
+		{Name: "and more"},
 	}, 5)
 	same(t, strings.Join(got, "\n"), `
 web-1 deploy VERSION  Put a version online.

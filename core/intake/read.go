@@ -28,7 +28,7 @@ func (a *ask) read(ctx context.Context, c command.Command) error {
 		ans, err = a.agents(ctx)
 	case command.Jobs:
 		if c.Agent != "" && !a.policy.Sees(a.who, a.where, c.Agent) {
-			return a.noAgent(ctx, access.See, c.Agent, c.Agent)
+			return a.noAgent(ctx, access.See, c.Agent)
 		}
 		ans, err = a.listJobs(ctx, c.Agent)
 	case command.Job:
@@ -179,7 +179,7 @@ func (a *ask) help(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		case !ok:
-			return a.noAgent(ctx, access.See, name, name)
+			return a.noAgent(ctx, access.See, name)
 		}
 		return a.say(ctx, answer{text: a.agentHelp(agent, a.jobs.Online(agent, now), now)})
 	}

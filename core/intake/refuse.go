@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,9 +22,12 @@ type refusal struct {
 	silent bool
 }
 
-// refuse records the refusal and answers it. A redelivery finds the record
-// and the answer there.
+// refuse records the refusal and answers it, once.
 func (a *ask) refuse(ctx context.Context, r refusal) error {
+	// A redelivery would be refused again in the program's log.
+	if done, err := a.jobs.Entered(ctx, a.dedupe); done || err != nil {
+		return err
+	}
 	code, err := a.auditor.Refuse(ctx, a.record(r.action, r.target, r.why))
 	if err != nil {
 		return err
@@ -57,18 +61,19 @@ func (a *ask) forbid(ctx context.Context, action access.Action, target, what str
 }
 
 // noAgent answers somebody who named an agent that does not exist, or not for
-// them; both look the same. It is recorded when the rules hide the name,
-// whether or not an agent has it.
-func (a *ask) noAgent(ctx context.Context, action access.Action, name, word string) error {
+// them; both look the same.
+func (a *ask) noAgent(ctx context.Context, action access.Action, name string) error {
 	visible, err := a.visibleAgents(ctx)
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("There is no agent %s that you may use.", quoted(word)) + hint(name, names(visible), "")
-	if job.ValidAgentName(name) == nil && !a.policy.Sees(a.who, a.where, name) {
-		return a.refuse(ctx, refusal{action: action, target: name, why: "no rule lets " + a.who + " see " + name + " in " + a.where, text: text})
+	if err := a.recordHidden(ctx, action, name); err != nil {
+		return err
 	}
-	return a.say(ctx, answer{text: text, refused: true})
+	return a.say(ctx, answer{
+		text:    fmt.Sprintf("There is no agent %s that you may use.", quoted(name)) + hint(name, names(visible), ""),
+		refused: true,
+	})
 }
 
 // unknown answers text that begins with neither an agent nor a built-in.
@@ -77,16 +82,36 @@ func (a *ask) unknown(ctx context.Context, c command.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := a.recordHidden(ctx, access.Send, c.Agent); err != nil {
+		return err
+	}
 	known := names(visible)
 	for _, b := range command.Builtins() {
 		known = append(known, string(b.Verb))
 	}
-	text := fmt.Sprintf("%s is no agent that you may use and no command.", quoted(c.Word)) +
-		hint(c.Agent, known, " `help` shows what you can do.")
-	if job.ValidAgentName(c.Agent) == nil && !a.policy.Sees(a.who, a.where, c.Agent) {
-		return a.refuse(ctx, refusal{action: access.Send, target: c.Agent, why: "no rule lets " + a.who + " see " + c.Agent + " in " + a.where, text: text})
+	return a.say(ctx, answer{
+		text: fmt.Sprintf("%s is no agent that you may use and no command.", quoted(c.Word)) +
+			hint(c.Agent, known, " `help` shows what you can do."),
+		refused: true,
+	})
+}
+
+// recordHidden puts an attempt at an agent that exists, but not for the
+// sender, on record. They are not told its code, which would tell them that
+// the agent exists.
+func (a *ask) recordHidden(ctx context.Context, action access.Action, name string) error {
+	if job.ValidAgentName(name) != nil || a.policy.Sees(a.who, a.where, name) {
+		return nil
 	}
-	return a.say(ctx, answer{text: text, refused: true})
+	_, err := a.jobs.Agent(ctx, a.space, name)
+	switch {
+	case errors.Is(err, job.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	_, err = a.auditor.Refuse(ctx, a.record(action, name, "no rule lets "+a.who+" see "+name+" in "+a.where))
+	return err
 }
 
 // hint names what was probably meant, or else says otherwise.

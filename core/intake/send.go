@@ -35,7 +35,7 @@ func (a *ask) rerun(ctx context.Context, code string) error {
 
 func (a *ask) sendTo(ctx context.Context, agent, message string) error {
 	if !a.policy.Sees(a.who, a.where, agent) {
-		return a.noAgent(ctx, access.Send, agent, agent)
+		return a.noAgent(ctx, access.Send, agent)
 	}
 	if err := job.ValidMessage(message, a.jobs.Limits().MessageBytes); err != nil {
 		return a.invalid(ctx, agent, err)
@@ -51,7 +51,7 @@ func (a *ask) sendTo(ctx context.Context, agent, message string) error {
 	var invalid *job.InvalidError
 	switch {
 	case errors.Is(err, job.ErrUnknownAgent):
-		return a.noAgent(ctx, access.Send, agent, agent)
+		return a.noAgent(ctx, access.Send, agent)
 	case errors.As(err, &invalid):
 		return a.invalid(ctx, agent, err)
 	}
@@ -78,7 +78,7 @@ func (a *ask) emptyMessage(ctx context.Context, name string) error {
 	case err != nil:
 		return err
 	case !ok:
-		return a.noAgent(ctx, access.Send, name, name)
+		return a.noAgent(ctx, access.Send, name)
 	}
 	text := fmt.Sprintf("What should %s do? The message is empty.", name)
 	if lines := a.commandLines(agent, maxHelpCommands); len(lines) > 0 {
