@@ -9,11 +9,11 @@ import (
 
 // sequences are what programs write to move the cursor, to colour and to name
 // windows. They are dropped: what they would do here is up to a stranger.
-var sequences = regexp.MustCompile("\x1b(?:" +
+var sequences = regexp.MustCompile(`\x1b(?:` +
 	`\[[0-?]*[ -/]*[@-~]` + // CSI: colours, cursor
-	"|[\\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\u009c)?" + // OSC, DCS and the like, up to their end or the line's
+	`|[\]PX^_][^\x07\x1b\x{9c}\n]*(?:\x07|\x1b\\|\x{9c})?` + // OSC, DCS and the like, up to their end or the line's
 	`|[ -/]*[0-~]` + // two bytes: reset, character sets
-	")")
+	`)`)
 
 // harmless makes text from elsewhere safe to print: escape sequences are
 // dropped, every other control character but newline and tab is made visible,

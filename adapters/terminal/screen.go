@@ -24,25 +24,35 @@ type screen struct {
 	interactive bool
 	style       style
 	prompt      string
+	raw         func() (control, error) // enters raw mode
 
-	mu     sync.Mutex
-	editor *term.Terminal // while a line can be typed
-	size   func() (width, height int, ok bool)
-	undo   func() error // leaves raw mode
+	mu      sync.Mutex
+	editor  *term.Terminal // while a line can be typed
+	control control
+}
+
+// control is what can be done with a terminal in raw mode.
+type control struct {
+	size func() (width, height int, err error)
+	undo func() error // leaves raw mode
 }
 
 func newScreen(cfg Config) *screen {
 	s := &screen{in: cfg.In, out: cfg.Out, prompt: cfg.Prompt}
-	in, out := isTerminal(cfg.In), isTerminal(cfg.Out)
+	in, out := terminalOf(cfg.In), terminalOf(cfg.Out)
 	dumb := os.Getenv("TERM") == "dumb"
-	s.interactive = in && out && !dumb
-	s.style.colours = out && !dumb && os.Getenv("NO_COLOR") == ""
+	s.interactive = in != nil && out != nil && !dumb
+	s.raw = func() (control, error) { return rawMode(in, out) }
+	s.style.colours = out != nil && !dumb && os.Getenv("NO_COLOR") == ""
 	return s
 }
 
-func isTerminal(v any) bool {
-	f, ok := v.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor is small
+// terminalOf returns v as a file if it is a terminal.
+func terminalOf(v any) *os.File {
+	if f, ok := v.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+		return f
+	}
+	return nil
 }
 
 // print writes text, whole lines, and puts the prompt back after it.
@@ -65,26 +75,32 @@ func (s *screen) lines() (next func() (string, error), err error) {
 	if !s.interactive {
 		return scan(s.in), nil
 	}
-	in, out := s.in.(*os.File), s.out.(*os.File)
-	fd := int(in.Fd()) //nolint:gosec // a descriptor is small
-	before, err := term.MakeRaw(fd)
+	c, err := s.raw()
 	if err != nil {
 		return scan(s.in), err
 	}
-	size := func() (width, height int, ok bool) {
-		w, h, err := term.GetSize(int(out.Fd())) //nolint:gosec // a descriptor is small
-		return w, h, err == nil && w > 0
+	return s.edit(c), nil
+}
+
+// rawMode puts the terminal into raw mode, where keys come one by one.
+func rawMode(in, out *os.File) (control, error) {
+	from, to := int(in.Fd()), int(out.Fd()) //nolint:gosec // descriptors are small
+	before, err := term.MakeRaw(from)
+	if err != nil {
+		return control{}, err
 	}
-	return s.edit(size, func() error { return term.Restore(fd, before) }), nil
+	return control{
+		size: func() (width, height int, err error) { return term.GetSize(to) },
+		undo: func() error { return term.Restore(from, before) },
+	}, nil
 }
 
 // edit makes lines be typed at a prompt.
-func (s *screen) edit(size func() (int, int, bool), undo func() error) func() (string, error) {
+func (s *screen) edit(c control) func() (string, error) {
 	keys := &keyboard{screen: s}
-	prompt := s.style.paint(bold, s.prompt)
-	editor := term.NewTerminal(keys, prompt)
+	editor := term.NewTerminal(keys, s.style.paint(bold, s.prompt))
 	s.mu.Lock()
-	s.editor, s.size, s.undo = editor, size, undo
+	s.editor, s.control = editor, c
 	s.fit()
 	s.mu.Unlock()
 	return func() (string, error) {
@@ -101,7 +117,7 @@ func (s *screen) edit(size func() (int, int, bool), undo func() error) func() (s
 
 // fit tells the editor how wide the terminal is. It is called with s.mu held.
 func (s *screen) fit() {
-	if w, h, ok := s.size(); ok {
+	if w, h, err := s.control.size(); err == nil && w > 0 {
 		_ = s.editor.SetSize(w, h)
 	}
 }
@@ -115,9 +131,7 @@ func (s *screen) restore() {
 	}
 	s.editor = nil
 	_, _ = io.WriteString(s.out, "\r\x1b[K")
-	if s.undo != nil {
-		_ = s.undo()
-	}
+	_ = s.control.undo()
 }
 
 // keyboard is the terminal as the editor reads and writes it.
