@@ -32,9 +32,6 @@ func historyText(j job.Job, events []job.Event, times job.Times) string {
 	for _, e := range events {
 		tell(&m, j, e)
 	}
-	if !j.CancelRequestedAt.IsZero() {
-		m.add(j.CancelRequestedAt, "%s was asked to stop it.", j.Agent)
-	}
 	if j.Status == job.Queuing && !j.OfferedUntil.IsZero() {
 		m.add(j.OfferedUntil.Add(-times.Offer), "Offered to %s, which has not confirmed it yet.", j.Agent)
 	}
@@ -64,10 +61,10 @@ func accepted(m *moments, j job.Job) {
 	m.add(j.CreatedAt, "Accepted from %s%s.", from, where)
 	switch j.Approval {
 	case job.NoApproval:
-	case job.ApprovalGranted:
-		m.add(j.CreatedAt, "It needed an approval, which was granted.")
-	default:
+	case job.ApprovalWaiting:
 		m.add(j.CreatedAt, "It needs an approval.")
+	default:
+		m.add(j.CreatedAt, "It needed an approval.")
 	}
 }
 
@@ -75,6 +72,10 @@ func accepted(m *moments, j job.Job) {
 func tell(m *moments, j job.Job, e job.Event) {
 	switch e.Kind {
 	case job.EventMessage:
+		if e.By != "" && e.By != j.Agent { // what a person did, which the text says whole
+			m.add(e.At, "%s", oneLine(e.Text, maxLateOutput))
+			return
+		}
 		isLate := func(r job.LateReport) bool { return r.At.Equal(e.At) }
 		if !slices.ContainsFunc(j.Late, isLate) {
 			m.add(e.At, "%s said: %s", orSkadi(e.By), oneLine(e.Text, maxLateOutput))

@@ -172,6 +172,7 @@ It waits for somebody else's ` + "`approve {1}`" + ` until 2026-03-02 00:59:50 U
 		}, []job.Event{
 			queued,
 			status(job.Sent, time.Second, "web-1"),
+			{Kind: job.EventMessage, At: t0.Add(2 * time.Second), Text: "work:T1/ada asked to cancel it; web-1 is told to stop it.", By: "work:T1/ada"},
 			{Kind: job.EventMessage, At: t0.Add(3 * time.Second), Text: "half way", By: "web-1"},
 			{Kind: job.EventJobStatus, Status: job.Expired, Reason: job.NoResult, At: t0.Add(10 * time.Minute)},
 			{Kind: job.EventMessage, At: t0.Add(20 * time.Minute), Text: "A late report came in"},
@@ -181,7 +182,7 @@ It waits for somebody else's ` + "`approve {1}`" + ` until 2026-03-02 00:59:50 U
   23:59:50  Accepted from Ada, work:T1/ada in work:ops.
   23:59:50  Waiting for web-1 to take it.
   23:59:51  web-1 is running it. It had been offered 3 times.
-  23:59:52  web-1 was asked to stop it.
+  23:59:52  work:T1/ada asked to cancel it; web-1 is told to stop it.
   23:59:53  web-1 said: half way
 2026-03-02 UTC
   00:09:50  web-1 took it and then said nothing more; whether it ran to its end is not known.

@@ -157,7 +157,7 @@ func (w *world) ask(from chat.Sender, text string) job.Event {
 	w.t.Helper()
 	var answers []job.Event
 	for _, e := range w.accept(w.message(from, text)) {
-		if e.Kind == job.EventMessage {
+		if e.Kind == job.EventMessage && e.Conversation != nil {
 			answers = append(answers, e)
 		}
 	}

@@ -75,6 +75,16 @@ func step(c *Change, now time.Time, to Status, reason Reason, by string) error {
 	return nil
 }
 
+// note adds a line to the job's history that nobody is told, since whoever
+// caused it has an answer already.
+func note(c *Change, now time.Time, by, text string) {
+	j := c.Job
+	c.Events = append(c.Events, Event{
+		Subject: j.ID, Version: j.Version, Space: j.Space, Kind: EventMessage,
+		At: now, Agent: j.Agent, Num: j.Num, By: by, Text: text,
+	})
+}
+
 // touch counts a change that is no transition and tells nobody.
 func touch(j Job) Job {
 	j.Version++
@@ -224,7 +234,9 @@ func (r rules) cancel(by string) Decide {
 			return nil, nil
 		}
 		j.CancelRequestedAt = v.Now
-		return &Change{Job: touch(j)}, nil
+		c := &Change{Job: touch(j)}
+		note(c, v.Now, by, by+" asked to cancel it; "+j.Agent+" is told to stop it.")
+		return c, nil
 	}
 }
 
@@ -253,6 +265,7 @@ func (r rules) approve(by string, grant, holdExpiry bool) Decide {
 			return c, r.expireOffline(c, v.Now, v.Agent)
 		}
 		c.Job = touch(c.Job)
+		note(c, v.Now, by, "Approved by "+by+".")
 		return c, nil
 	}
 }
