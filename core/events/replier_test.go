@@ -1,0 +1,507 @@
+package events_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+// in runs a test in a bubble with a clock of its own, and ends its system.
+func in(t *testing.T, caps chat.Capabilities, test func(t *testing.T, s *system)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, newWorld(), caps)
+		defer s.stop()
+		test(t, s)
+	})
+}
+
+// after lets time pass.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func wantLooks(t *testing.T, s *system, want ...string) {
+	t.Helper()
+	if got := s.looks(); !slices.Equal(got, want) {
+		t.Fatalf("it was told as %q, want %q", got, want)
+	}
+}
+
+func TestAJobIsOneMessageThatIsEdited(t *testing.T) {
+	t.Parallel()
+	in(t, editing, func(t *testing.T, s *system) {
+		j := s.create("C1", "deploy")
+		after(time.Second)
+		s.move(j.ID, job.Sent, "", nil)
+		after(time.Second)
+		s.succeed(j.ID, "done")
+		after(time.Second)
+		wantLooks(t, s, "waiting", "m1=running", "m1=succeeded")
+		last := s.messages()[2]
+		if last.Card.Output != "done" || !strings.Contains(last.Text, "done") || last.Mention != nil {
+			t.Errorf("the result came as %+v", last)
+		}
+		if last.To.Key != "C1" || string(last.To.Data) != `{"thread":"C1"}` {
+			t.Errorf("it went to %+v", last.To)
+		}
+		if last.ID != "job-1.3" {
+			t.Errorf("its ID is %q", last.ID)
+		}
+		if s.open() != 0 {
+			t.Errorf("%d events are still open", s.open())
+		}
+	})
+}
+
+func TestAJobThatIsDoneAtOnceIsOneMessage(t *testing.T) {
+	t.Parallel()
+	for name, caps := range map[string]chat.Capabilities{"editing": editing, "plain": plain} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in(t, caps, func(t *testing.T, s *system) {
+				j := s.create("C1", "deploy")
+				after(20 * time.Millisecond)
+				s.move(j.ID, job.Sent, "", nil)
+				after(20 * time.Millisecond)
+				s.succeed(j.ID, "done")
+				after(time.Second)
+				wantLooks(t, s, "succeeded")
+			})
+		})
+	}
+}
+
+func TestAChannelThatCannotEditIsToldOnceOnTheWay(t *testing.T) {
+	t.Parallel()
+	in(t, plain, func(t *testing.T, s *system) {
+		j := s.create("C1", "deploy")
+		after(6 * time.Second)
+		s.move(j.ID, job.Sent, "", nil)
+		after(20 * time.Second)
+		wantLooks(t, s, "waiting")
+		s.succeed(j.ID, "done")
+		after(time.Second)
+		wantLooks(t, s, "waiting", "succeeded")
+		if s.open() != 0 {
+			t.Errorf("%d events are still open", s.open())
+		}
+	})
+}
+
+func TestAQuotaOfOneIsLeftForTheResult(t *testing.T) {
+	t.Parallel()
+	in(t, chat.Capabilities{ReplyQuota: 1}, func(t *testing.T, s *system) {
+		j := s.create("C1", "deploy")
+		after(time.Minute)
+		s.move(j.ID, job.Expired, job.NotTaken, nil)
+		after(time.Second)
+		wantLooks(t, s, "expired")
+		if s.messages()[0].Mention == nil {
+			t.Error("nobody was notified of what came after a minute")
+		}
+	})
+}
+
+func TestALongJobEndsWithAMessageThatNotifies(t *testing.T) {
+	t.Parallel()
+	in(t, editing, func(t *testing.T, s *system) {
+		j := s.create("C1", "backup")
+		s.move(j.ID, job.Sent, "", nil)
+		after(31 * time.Second)
+		s.succeed(j.ID, "done")
+		after(time.Second)
+		all := s.messages()
+		if len(all) != 3 || all[1].Edit == nil || all[2].Edit != nil {
+			t.Fatalf("it was told as %q", s.looks())
+		}
+		last := all[2]
+		if last.Mention == nil || last.Mention.User != "U1" || !strings.Contains(last.Text, "✓ #") {
+			t.Errorf("the farewell is %+v", last)
+		}
+		if last.ID == all[1].ID {
+			t.Error("two messages share an ID")
+		}
+	})
+	appending := editing
+	appending.Append = true
+	in(t, appending, func(t *testing.T, s *system) {
+		j := s.create("C1", "backup")
+		s.move(j.ID, job.Sent, "", nil)
+		after(31 * time.Second)
+		s.succeed(j.ID, "done")
+		after(time.Second)
+		wantLooks(t, s, "running", "m1=succeeded")
+	})
+}
+
+func TestOrderIsKept(t *testing.T) {
+	t.Parallel()
+	in(t, editing, func(t *testing.T, s *system) {
+		a, b := s.create("C1", "a"), s.create("C1", "b")
+		s.say("C1", "text-1", "first text")
+		s.move(a.ID, job.Sent, "", nil)
+		s.succeed(a.ID, "")
+		s.say("C1", "text-2", "second text")
+		s.move(b.ID, job.Sent, "", nil)
+		s.move(b.ID, job.Failed, "", nil)
+		after(time.Second)
+		wantLooks(t, s, "waiting", "waiting", "first text", "m1=succeeded", "second text", "m2=failed")
+	})
+}
+
+func TestAJobOfTheAPICostsNothing(t *testing.T) {
+	t.Parallel()
+	in(t, editing, func(t *testing.T, s *system) {
+		after(100 * time.Millisecond)
+		for range 100 {
+			j := s.create("", "deploy")
+			s.move(j.ID, job.Sent, "", nil)
+			s.output(j.ID, "x")
+			s.succeed(j.ID, "done")
+		}
+		after(time.Second)
+		for _, method := range []string{"Open", "Job", "MessageRef", "LiveOutput", "Record"} {
+			if n := s.count(method); n != 0 {
+				t.Errorf("%s was called %d times", method, n)
+			}
+		}
+		if n := s.count("MarkPublished"); n == 0 || n > 10 {
+			t.Errorf("300 events were marked in %d writes", n)
+		}
+	})
+}
+
+func TestWhatWasThereBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		j := w.create("C1", "deploy")
+		w.succeed(j.ID, "done")
+		w.mu.Lock()
+		for _, r := range w.rows {
+			r.published = true // the queue had it and lost it
+		}
+		w.mu.Unlock()
+		s := begin(t, w, editing)
+		defer s.stop()
+		after(time.Second)
+		wantLooks(t, s, "succeeded")
+	})
+}
+
+func TestTextsAreCutIntoPieces(t *testing.T) {
+	t.Parallel()
+	in(t, chat.Capabilities{MaxBytes: 100, ReplyQuota: 4}, func(t *testing.T, s *system) {
+		s.say("C1", "long", strings.Repeat(strings.Repeat("é", 20)+"\n", 50))
+		after(time.Second)
+		all := s.messages()
+		if len(all) != 3 {
+			t.Fatalf("it came in %d messages, want 3 of the 4 that may be sent", len(all))
+		}
+		ids := make(map[string]bool)
+		for _, m := range all {
+			if len(m.Text) > 100 {
+				t.Errorf("a piece has %d bytes", len(m.Text))
+			}
+			ids[m.ID] = true
+		}
+		if len(ids) != 3 || !strings.HasSuffix(all[2].Text, "…") {
+			t.Errorf("the pieces are %q", s.looks())
+		}
+	})
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	t.Run("temporary", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			s.failing(func(m chat.Outbound) error {
+				if m.To.Key == "bad" {
+					return class(chat.Temporary, 0)
+				}
+				return nil
+			})
+			s.say("bad", "a", "one")
+			s.say("bad", "b", "two")
+			after(time.Hour)
+			s.say("good", "c", "other")
+			after(time.Second)
+			wantLooks(t, s, "other") // others go on
+			s.failing(nil)
+			after(20 * time.Minute)
+			wantLooks(t, s, "other", "one", "two")
+			if len(s.given()) != 0 {
+				t.Errorf("given up: %v", s.given())
+			}
+		})
+	})
+	t.Run("temporary for days", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			s.failing(func(chat.Outbound) error { return class(chat.Temporary, 0) })
+			s.say("bad", "a", "one")
+			after(12 * time.Hour)
+			if len(s.given()) != 0 {
+				t.Fatal("given up within half a day")
+			}
+			after(24 * time.Hour)
+			if len(s.given()) != 1 || s.given()[0].Event.Subject != "a" {
+				t.Errorf("given up: %+v", s.given())
+			}
+		})
+	})
+	t.Run("unclassified", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			var tries atomic.Int32
+			s.failing(func(m chat.Outbound) error {
+				if m.Text != "one" {
+					return nil
+				}
+				if tries.Add(1)%2 == 0 {
+					panic("a bug of the adapter")
+				}
+				return errors.New("who knows")
+			})
+			s.say("bad", "a", "one")
+			s.say("bad", "b", "two")
+			after(10 * time.Minute)
+			wantLooks(t, s, "two")
+			if tries.Load() != 6 || len(s.given()) != 1 {
+				t.Errorf("%d tries, given up: %+v", tries.Load(), s.given())
+			}
+		})
+	})
+	t.Run("rate limited", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			began := time.Now()
+			s.failing(func(chat.Outbound) error {
+				if time.Since(began) < 10*time.Hour {
+					return class(chat.RateLimited, 30*time.Second)
+				}
+				return nil
+			})
+			s.say("C1", "a", "one")
+			after(25 * time.Second)
+			s.say("C1", "b", "two") // a new event is no reason to try
+			after(time.Second)
+			if n := s.count("Park"); n != 1 {
+				t.Errorf("parked %d times within RetryAfter", n)
+			}
+			after(11 * time.Hour)
+			wantLooks(t, s, "one", "two") // it does not count as a try
+		})
+	})
+	t.Run("auth", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			var tries atomic.Int32
+			s.failing(func(chat.Outbound) error { tries.Add(1); return class(chat.Auth, 0) })
+			s.say("C1", "a", "one")
+			after(time.Second)
+			s.say("C2", "b", "two")
+			after(time.Second)
+			if tries.Load() != 1 {
+				t.Errorf("%d tries with credentials that do not work", tries.Load())
+			}
+			h := s.accounts.Health()[0]
+			if h.State != events.Unhealthy || !strings.Contains(h.Err, "auth") {
+				t.Errorf("health: %+v", h)
+			}
+			after(24 * time.Hour)
+			if tries.Load() > 400 {
+				t.Errorf("%d tries in a day", tries.Load())
+			}
+			s.failing(nil)
+			after(20 * time.Minute)
+			if got := s.looks(); len(got) != 2 || len(s.given()) != 0 {
+				t.Errorf("told %q, given up %v", got, s.given())
+			}
+			if h := s.accounts.Health()[0]; h.State != events.Healthy || h.Err != "" {
+				t.Errorf("health: %+v", h)
+			}
+		})
+	})
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			s.failing(func(m chat.Outbound) error {
+				if m.To.Key == "bad" {
+					return class(chat.Gone, 0)
+				}
+				return nil
+			})
+			j := s.create("bad", "deploy")
+			s.say("bad", "a", "one")
+			s.succeed(j.ID, "")
+			s.say("good", "b", "two")
+			after(time.Second)
+			wantLooks(t, s, "two")
+			if len(s.given()) != 3 || s.open() != 0 {
+				t.Errorf("given up: %+v, open: %d", s.given(), s.open())
+			}
+		})
+	})
+	t.Run("permanent", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			s.failing(func(m chat.Outbound) error {
+				if m.Text == "one" {
+					return class(chat.Permanent, 0)
+				}
+				return nil
+			})
+			s.say("C1", "a", "one")
+			s.say("C1", "b", "two")
+			after(time.Second)
+			wantLooks(t, s, "two")
+			if len(s.given()) != 1 {
+				t.Errorf("given up: %+v", s.given())
+			}
+		})
+	})
+	t.Run("the edited message is gone", func(t *testing.T) {
+		t.Parallel()
+		in(t, editing, func(t *testing.T, s *system) {
+			j := s.create("C1", "deploy")
+			after(time.Second)
+			s.failing(func(m chat.Outbound) error {
+				if m.Edit != nil {
+					return class(chat.Permanent, 0)
+				}
+				return nil
+			})
+			s.succeed(j.ID, "done")
+			after(time.Second)
+			wantLooks(t, s, "waiting", "succeeded")
+			if s.ref(j.ID).ID != "m2" {
+				t.Errorf("the job is shown by %+v", s.ref(j.ID))
+			}
+		})
+	})
+}
+
+func TestADatabaseThatFails(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Unpublished", "MarkPublished", "OpenConversations", "Open", "Record", "Job", "MessageRef", "Shown"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			in(t, editing, func(t *testing.T, s *system) {
+				s.world.breaking(func(m string) error {
+					if m == method {
+						return job.ErrUnavailable
+					}
+					return nil
+				})
+				j := s.create("C1", "deploy")
+				s.succeed(j.ID, "done")
+				s.say("C1", "text", "one")
+				after(time.Minute)
+				s.world.breaking(nil)
+				after(time.Minute)
+				wantLooks(t, s, "succeeded", "one") // each once
+				if len(s.given()) != 0 || s.open() != 0 {
+					t.Errorf("given up: %v, open: %d", s.given(), s.open())
+				}
+			})
+		})
+	}
+}
+
+func TestManyConversationsAtOnce(t *testing.T) {
+	t.Parallel()
+	in(t, editing, func(t *testing.T, s *system) {
+		const n = 500
+		s.failing(func(chat.Outbound) error { time.Sleep(100 * time.Millisecond); return nil })
+		for i := range n {
+			for k := range 3 {
+				s.say(fmt.Sprint("C", i), fmt.Sprintf("%d-%d", i, k), fmt.Sprintf("%d.%d", i, k))
+			}
+		}
+		after(15 * time.Second) // one after the other it would be 150 s
+		next := make(map[string]int)
+		for _, m := range s.messages() {
+			var i, k int
+			if _, err := fmt.Sscanf(m.Text, "%d.%d", &i, &k); err != nil {
+				t.Fatal(err)
+			}
+			if next[m.To.Key] != k || m.To.Key != fmt.Sprint("C", i) {
+				t.Fatalf("%s came in %s, where %d was next", m.Text, m.To.Key, next[m.To.Key])
+			}
+			next[m.To.Key]++
+		}
+		if len(s.messages()) != 3*n {
+			t.Errorf("%d of %d messages were told in time", len(s.messages()), 3*n)
+		}
+	})
+}
+
+func TestAnAccountThatHangsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := begin(t, w, editing)
+		defer s.stop()
+		other := &channel{caps: editing}
+		if err := s.accounts.Add(events.Account{Name: "other", Kind: "test", Adapter: other}); err != nil {
+			t.Fatal(err)
+		}
+		hang := make(chan struct{})
+		s.failing(func(chat.Outbound) error { <-hang; return nil })
+		for i := range 100 {
+			s.say(fmt.Sprint("C", i), fmt.Sprint("t", i), "hello")
+		}
+		w.mu.Lock()
+		w.rows = append(w.rows, &row{event: job.Event{
+			Subject: "x", Space: job.DefaultSpace, Kind: job.EventMessage, At: time.Now(), Text: "through",
+			Conversation: &chat.ConversationRef{Account: "other", Key: "C1"},
+		}})
+		w.mu.Unlock()
+		w.Wake(job.WakeEvents)
+		after(time.Second)
+		if got := other.looks(); !slices.Equal(got, []string{"through"}) {
+			t.Errorf("the other account told %q", got)
+		}
+		close(hang)
+		after(time.Second)
+	})
+}
+
+func TestAnAccountThatTheConfigLacks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := begin(t, w, editing)
+		defer s.stop()
+		s.accounts.Remove("work")
+		w.say("C1", "a", "one")
+		after(time.Hour)
+		if len(w.given()) != 0 {
+			t.Fatal("given up at once")
+		}
+		if err := s.accounts.Add(events.Account{Name: "work", Kind: "test", Adapter: s.channel}); err != nil {
+			t.Fatal(err)
+		}
+		after(2 * time.Minute)
+		wantLooks(t, s, "one")
+		s.accounts.Remove("work")
+		w.say("C1", "b", "two")
+		after(25 * time.Hour)
+		if len(w.given()) != 1 || w.open() != 0 {
+			t.Errorf("given up: %+v, open: %d", w.given(), w.open())
+		}
+	})
+}
