@@ -21,7 +21,8 @@ var arrows = []struct{ from, to string }{
 	{".", "cli"},
 	{"cli", "adapters agentd/agent config core/* core/chat/* migrations"},
 	{"cli/e2e", "core/agentapi"},
-	{"config", "core/access core/chat core/job core/nearest"},
+	{"config/strictyaml", "core/chat core/nearest"},
+	{"config", "config/strictyaml core/access core/chat core/job core/nearest"},
 	{"migrations", ""},
 	{"internal/*", ""},
 
@@ -43,8 +44,12 @@ var arrows = []struct{ from, to string }{
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},
 
-	{"agentd", "agentd/agent agentd/agent/* core/agentapi"},
+	{"agentd", "agentd/* core/agentapi"},
+	{"agentd/settings", "agentd/agent agentd/agent/redact agentd/command agentd/process config/strictyaml core/agentapi core/chat"},
+	{"agentd/command", "agentd/agent agentd/process"},
+	{"agentd/process", ""},
 	{"agentd/agent", "agentd/agent/* core/agentapi"},
+	{"agentd/agent/agenttest", "agentd/agent agentd/agent/* core/agentapi"},
 	{"agentd/agent/*", ""},
 }
 

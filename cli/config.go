@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/adapters"
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store"
+)
+
+func configCommand() *cobra.Command {
+	c := group(&cobra.Command{
+		Use:     "config",
+		Short:   "Check a config file, or print the schema for editors",
+		Example: "  skadi config check -c skadi.yaml\n  skadi config schema > skadi.schema.json",
+	})
+	c.AddCommand(configCheck(), configSchema())
+	return c
+}
+
+func configSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the config file",
+		Example: `  skadi config schema > skadi.schema.json
+  # and as the first line of skadi.yaml, for editors:
+  # yaml-language-server: $schema=skadi.schema.json`,
+		Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), strings.TrimSpace(string(schema)))
+			return err
+		},
+	}
+}
+
+func configCheck() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with a config file, and what is worth a second look",
+		Long: `Reads the file as "skadi serve" would and starts nothing. Errors carry file, line
+and column; warnings are for what is allowed and worth a second look. The
+addresses to enter at the far side of adapters that are called over HTTP are
+printed. Exit code 1 if the file has an error.`,
+		Example: "  skadi config check\n  skadi config check -c /etc/skadi/skadi.yaml",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			k := &checked{file: file, cfg: cfg, out: c.OutOrStdout(), err: c.ErrOrStderr()}
+			return k.run(c.Context())
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	return c
+}
+
+// checked is one run of `skadi config check`.
+type checked struct {
+	file     string
+	cfg      *config.Config
+	out, err io.Writer
+}
+
+func (k *checked) run(ctx context.Context) error {
+	if err := runnable(k.cfg); err != nil {
+		return err
+	}
+	policy, err := access.New(k.cfg.Access)
+	if err != nil {
+		return err
+	}
+	addresses, err := k.accounts()
+	if err != nil {
+		return err
+	}
+	for _, w := range k.cfg.Warnings() {
+		k.warn("%v", w)
+	}
+	k.openRules(ctx, policy)
+	fmt.Fprintf(k.out, "%s is fine: %s\n", k.file, k.summary())
+	for _, a := range addresses {
+		fmt.Fprintln(k.out, "  "+a)
+	}
+	return nil
+}
+
+func (k *checked) warn(format string, args ...any) {
+	fmt.Fprintf(k.err, "warning: "+format+"\n", args...)
+}
+
+func (k *checked) summary() string {
+	parts := []string{"listens on " + k.cfg.Listen}
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{len(k.cfg.Adapters), "adapter"}, {len(k.cfg.Access.Rules), "access rule"}} {
+		s := "s"
+		if p.n == 1 {
+			s = ""
+		}
+		parts = append(parts, fmt.Sprintf("%d %s%s", p.n, p.what, s))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// accounts makes each adapter, which checks its block, and returns the
+// addresses of those that are called over HTTP.
+func (k *checked) accounts() (addresses []string, err error) {
+	factories := adapters.Factories()
+	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, a := range k.cfg.Adapters {
+		adapter, err := factories[a.Kind](a.Decode, checkEnv(a.Name))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("adapter %s: %w", a.Name, err))
+			continue
+		}
+		if _, ok := adapter.(chat.Pushed); !ok {
+			continue
+		}
+		base := strings.TrimSuffix(k.cfg.PublicURL, "/")
+		if base == "" {
+			k.warn("public_url is not set, so the address of %s is not known in full", a.Name)
+			base = "https://…"
+		}
+		addresses = append(addresses, fmt.Sprintf("%s (%s) is called at %s/adapters/%s/", a.Name, a.Kind, base, a.Name))
+	}
+	return addresses, errors.Join(errs...)
+}
+
+// checkEnv is the host of an adapter that is made and never run.
+func checkEnv(account string) chat.Env {
+	return chat.Env{
+		Account: account, Logger: slog.New(slog.DiscardHandler), Clock: time.Now,
+		HTTP: &http.Client{Timeout: outgoingTimeout},
+	}
+}
+
+// openRules warns of wildcards that reach a shell or a handler program, as far
+// as the database knows the agents.
+func (k *checked) openRules(ctx context.Context, policy *access.Policy) {
+	agents, err := knownAgents(ctx, k.cfg.Store.Path)
+	if err != nil {
+		k.warn("the agents are not known, so the rules are not held against them: %v", err)
+		return
+	}
+	var open []access.OpenAgent
+	for _, a := range agents {
+		o := access.OpenAgent{Name: a.Name}
+		for _, c := range a.Commands {
+			if c.Open {
+				o.Commands = append(o.Commands, c.Name)
+			}
+		}
+		if len(o.Commands) > 0 {
+			open = append(open, o)
+		}
+	}
+	for _, w := range policy.Warnings(open) {
+		k.warn("%s: access.%s: %s", k.file, w.Path, w.Text)
+	}
+}
+
+// knownAgents reads the agents of a database, if it is there and is as this
+// program knows it; a check brings nothing up to date.
+func knownAgents(ctx context.Context, path string) (agents []job.Agent, err error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	s, err := store.SchemaOf(ctx, path)
+	if err != nil || s.Version != s.Newest {
+		return nil, err
+	}
+	o, err := openDatabase(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joined(err, o.store.Close) }()
+	return o.jobs.Agents(ctx, job.DefaultSpace)
+}
+
+// runnable refuses what the file may say and this version does not have.
+func runnable(cfg *config.Config) error {
+	if cfg.Store.Driver != config.SQLite || cfg.Queue.Driver != config.Embedded {
+		return fmt.Errorf("this version runs with store.driver: %s and queue.driver: %s alone", config.SQLite, config.Embedded)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/letserverrun/skadi/adapters"
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/core/intake"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/queue"
+	"github.com/letserverrun/skadi/core/store"
+)
+
+const (
+	// tellGrace is how long a node that stops goes on telling what happened.
+	// What is not told by then is told after the next start.
+	tellGrace   = 5 * time.Second
+	settleEvery = 20 * time.Millisecond
+	// outgoingTimeout bounds an adapter's call to its channel.
+	outgoingTimeout = 30 * time.Second
+)
+
+// node is one Skadi server: everything between the database and the
+// listener. `serve` and `up` differ in what they add to it.
+//
+// Its parts stop in the order in which work flows through them: first nothing
+// new comes in (accounts and the listener, which the caller runs), then what
+// happened is told, then the database is closed.
+type node struct {
+	cfg *config.Config
+	log *slog.Logger
+
+	store    *store.SQLite
+	jobs     *job.Service
+	policy   *access.Policy
+	tokens   *access.Tokens
+	auditor  *access.Auditor
+	queue    *queue.Embedded
+	accounts *events.Accounts
+	relay    *events.Relay
+	replier  *events.Replier
+	intake   *intake.Intake
+	mounts   map[string]http.Handler
+
+	stopParts context.CancelFunc
+	parts     sync.WaitGroup
+}
+
+// newNode opens the database and assembles the node. Owners may do
+// everything, whatever the access rules say. Close it when done.
+func newNode(ctx context.Context, cfg *config.Config, log *slog.Logger, owners ...string) (*node, error) {
+	if err := runnable(cfg); err != nil {
+		return nil, err
+	}
+	policy, err := access.New(cfg.Access, owners...)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: cfg.Store.Path, Clock: time.Now, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	waker := queue.NewWaker()
+	n := &node{
+		cfg: cfg, log: log, store: s, policy: policy,
+		jobs: job.New(job.Config{
+			Store: s, Waker: waker, Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
+			Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
+		}),
+		tokens:   access.NewTokens(s, time.Now),
+		auditor:  access.NewAuditor(s, time.Now).WithLogger(log),
+		queue:    queue.NewEmbeddedWith(queue.EmbeddedConfig{Logger: log}),
+		accounts: events.NewAccounts(time.Now, log),
+		mounts:   map[string]http.Handler{},
+	}
+	n.relay = events.NewRelay(events.RelayConfig{Outbox: s, Queue: n.queue, Waker: waker, Logger: log})
+	n.replier = events.NewReplier(events.ReplierConfig{
+		Store: s, Jobs: n.jobs, Senders: n.accounts, Queue: n.queue, Clock: time.Now, Logger: log,
+	})
+	n.intake = intake.New(intake.Config{
+		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: s, Clock: time.Now, Logger: log,
+	})
+	return n, nil
+}
+
+func (n *node) currentPolicy() *access.Policy { return n.policy }
+
+// addAccounts makes the adapters of the config. One whose block is wrong is an
+// error; one that does not work later only turns its account unhealthy.
+func (n *node) addAccounts() error {
+	factories := adapters.Factories()
+	if err := n.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+		return err
+	}
+	for _, a := range n.cfg.Adapters {
+		adapter, err := factories[a.Kind](a.Decode, n.env(a.Name))
+		if err != nil {
+			return fmt.Errorf("adapter %s: %w", a.Name, err)
+		}
+		if err := n.addAccount(a.Name, a.Kind, adapter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {
+	if p, ok := adapter.(chat.Pushed); ok {
+		n.mounts[name] = p.Handler()
+	}
+	return n.accounts.Add(events.Account{Name: name, Kind: kind, Adapter: adapter})
+}
+
+// env is what the adapter of an account gets.
+func (n *node) env(account string) chat.Env {
+	return chat.Env{
+		Account: account,
+		Inbox:   n.intake.Inbox(job.DefaultSpace, account),
+		Logger:  n.log.With("account", account),
+		Clock:   time.Now,
+		HTTP:    &http.Client{Timeout: outgoingTimeout},
+		KV:      n.store.KV("adapter/" + account + "/"),
+		Lease:   n.store.Leaser(account),
+	}
+}
+
+// api is the HTTP API with the mounts of the accounts added so far. Its metrics
+// may be served elsewhere.
+func (n *node) api(metricsElsewhere bool) *httpapi.API {
+	return httpapi.New(httpapi.Config{
+		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
+		Queue: n.queue, Clock: time.Now, Logger: n.log,
+		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
+		Ready:            httpapi.Checks(map[string]func(context.Context) error{"database": n.store.Ping}),
+		MetricsElsewhere: metricsElsewhere,
+	})
+}
+
+// start sets the parts going that move jobs and tell what happens to them.
+func (n *node) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stopParts = cancel
+	for name, run := range map[string]func(context.Context) error{
+		"jobs": n.jobs.Run, "relay": n.relay.Run, "replier": n.replier.Run,
+	} {
+		n.parts.Go(func() {
+			if err := run(ctx); err != nil {
+				n.log.Error("a part of the server ended", "part", name, "err", err)
+			}
+		})
+	}
+}
+
+// close tells what is still open, for a little while, and then stops the
+// parts and closes the database. When hurry ends nothing more is told.
+func (n *node) close(hurry context.Context) error {
+	if n.stopParts != nil {
+		ctx, cancel := context.WithTimeout(hurry, tellGrace)
+		n.settle(ctx)
+		cancel()
+		n.stopParts()
+		n.parts.Wait()
+	}
+	return errors.Join(n.queue.Close(), n.store.Close())
+}
+
+// settle waits until everything is told that can be told now, or ctx ends.
+// Conversations that are parked after a failure are not waited for.
+func (n *node) settle(ctx context.Context) {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		open, err := n.store.OpenConversations(ctx, 1)
+		if err != nil || len(open) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

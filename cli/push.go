@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+)
+
+const (
+	// pushTries is how often a push is sent while the server is out of reach
+	// or overloaded. Its idempotency key makes the tries one job.
+	pushTries = 4
+	// pushPause is the pause after the first try; it doubles.
+	pushPause = 300 * time.Millisecond
+	// defaultPushTimeout is beyond the longest that a job lives with the
+	// server's own defaults: an hour to be taken and an hour to run.
+	defaultPushTimeout = 3 * time.Hour
+)
+
+func pushCommand() *cobra.Command {
+	p := &push{}
+	c := &cobra.Command{
+		Use:   "push AGENT MESSAGE...",
+		Short: "Send a message to an agent; with --wait, show its output and result",
+		Long: `Sends a message to an agent, as a chat would. With --wait the agent's output
+comes on standard output while it runs, and what becomes of the job on standard
+error and as the exit code. The words of the message are joined with one space.
+
+The server's address comes from --server or SKADI_SERVER, the token from
+--token-file or SKADI_TOKEN; an admin or push token will do. Without --wait the
+job's code is printed, and exit code 0 means that the job was taken in.
+
+Ctrl-C while waiting asks for the job to be canceled and waits for what comes
+of it; a second Ctrl-C leaves at once.
+
+Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
+3 expired, 4 canceled, 5 no answer: server out of reach, or --timeout is over.`,
+		Example: `  skadi push --wait web-1 deploy v1.2.3
+  skadi push --wait --timeout 10m web-1 -- deploy v1.2.3 --force
+  SKADI_SERVER=https://skadi.example.com SKADI_TOKEN=skd_… skadi push web-1 status`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return exactly("AGENT", "MESSAGE")(c, args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			p.out, p.err = c.OutOrStdout(), c.ErrOrStderr()
+			return p.run(c.Context(), args[0], strings.Join(args[1:], " "))
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&p.wait, "wait", false, "wait for the result and show the output as it comes")
+	f.StringVar(&p.server, "server", os.Getenv("SKADI_SERVER"), "the server's address; default $SKADI_SERVER")
+	f.StringVar(&p.tokenFile, "token-file", "", "a file that holds the token; default is the token in $SKADI_TOKEN")
+	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "with --wait: how long to wait; the job goes on after that")
+	f.StringVar(&p.key, "idempotency-key", "", "pushes with the same key make one job")
+	f.Lookup("server").DefValue = ""
+	jsonFlag(c, &p.json)
+	return c
+}
+
+// push is one run of `skadi push`.
+type push struct {
+	wait              bool
+	server, tokenFile string
+	timeout           time.Duration
+	key               string
+	json              bool
+
+	out, err io.Writer
+	client   *agentapi.Client
+}
+
+func (p *push) run(ctx context.Context, agent, message string) error {
+	if err := p.connect(); err != nil {
+		return err
+	}
+	if p.timeout <= 0 {
+		return usage("--timeout must be longer than 0")
+	}
+	if p.key == "" {
+		p.key = "push-" + rand.Text()
+	}
+	first, second, stop := interrupts(ctx)
+	defer stop()
+
+	j, err := p.send(first, agentapi.Push{Agent: agent, Message: message})
+	if err != nil {
+		return refused(err)
+	}
+	if !p.wait {
+		return p.accepted(j)
+	}
+	fmt.Fprintf(p.err, "#%s sent to %s\n", j.Code, j.Agent)
+	return p.follow(first, second, j)
+}
+
+// connect makes the client from flags and environment.
+func (p *push) connect() error {
+	if p.server == "" {
+		return usage("which server? Give --server https://… or set SKADI_SERVER")
+	}
+	token := os.Getenv("SKADI_TOKEN")
+	if p.tokenFile != "" {
+		data, err := os.ReadFile(p.tokenFile)
+		if err != nil {
+			return usage("--token-file: %w", err)
+		}
+		token = strings.TrimSpace(string(data))
+	}
+	if token == "" {
+		return usage("no token: give --token-file FILE or set SKADI_TOKEN; `skadi tokens create NAME --role push` makes one")
+	}
+	var err error
+	p.client, err = agentapi.NewClient(agentapi.ClientConfig{Server: p.server, Token: token, UserAgent: "skadi-push/" + currentVersion().Version})
+	if err != nil {
+		return usage("%w", err)
+	}
+	return nil
+}
+
+// send pushes, and tries again while the server cannot take it.
+func (p *push) send(ctx context.Context, request agentapi.Push) (agentapi.Job, error) {
+	pause := pushPause
+	for try := 1; ; try++ {
+		j, err := p.client.Push(ctx, request, agentapi.PushOptions{IdempotencyKey: p.key})
+		if err == nil || try == pushTries || !mayPass(err) || ctx.Err() != nil {
+			return j, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return j, err
+		}
+		pause *= 2
+	}
+}
+
+// mayPass reports whether the same call may succeed a little later.
+func mayPass(err error) bool {
+	var problem *agentapi.Problem
+	return !errors.As(err, &problem) || problem.Temporary()
+}
+
+// refused gives an error of the server or the network its exit code.
+func refused(err error) error {
+	var problem *agentapi.Problem
+	if !errors.As(err, &problem) {
+		return &exitError{code: exitNoAnswer, err: fmt.Errorf("the server did not answer: %w", err)}
+	}
+	if problem.Temporary() {
+		return &exitError{code: exitNoAnswer, err: fmt.Errorf("the server cannot take it now: %w", err)}
+	}
+	text := problem.Error()
+	if problem.Rule != "" && !strings.Contains(text, problem.Rule) {
+		text += "; missing is " + problem.Rule
+	}
+	return usage("refused: %s", text)
+}
+
+// accepted tells of a job that is not waited for.
+func (p *push) accepted(j agentapi.Job) error {
+	if p.json {
+		if err := printJSON(p.out, j); err != nil {
+			return err
+		}
+	} else if _, err := fmt.Fprintln(p.out, j.Code); err != nil {
+		return err
+	}
+	if !j.Final() {
+		return nil
+	}
+	p.tell(j)
+	return exitWith(exitOf(j))
+}
+
+// follow shows the output until the job is final. When first ends, the job is
+// canceled; when second ends, nothing is waited for.
+func (p *push) follow(first, second context.Context, j agentapi.Job) error {
+	ctx, cancel := context.WithTimeout(second, p.timeout)
+	defer cancel()
+	canceling := make(chan struct{})
+	go func() {
+		defer close(canceling)
+		select {
+		case <-first.Done():
+			p.cancel(ctx, j)
+		case <-ctx.Done():
+		}
+	}()
+	defer func() { cancel(); <-canceling }()
+
+	shown := &liveText{w: p.out, quiet: p.json}
+	final, err := p.client.JobOutput(ctx, j.ID, 0, shown.piece)
+	switch {
+	case err == nil:
+	case second.Err() != nil:
+		return &exitError{code: exitNoAnswer, err: fmt.Errorf("#%s may still run: left without waiting for it", j.Code)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &exitError{code: exitNoAnswer, err: fmt.Errorf("#%s is not final after %s; it goes on without being watched", j.Code, p.timeout)}
+	default:
+		return refused(err)
+	}
+	if p.json {
+		err = printJSON(p.out, final)
+	} else {
+		err = shown.end(final)
+	}
+	if err != nil {
+		return err
+	}
+	p.tell(final)
+	return exitWith(exitOf(final))
+}
+
+// cancel asks for the job to be canceled after a Ctrl-C.
+func (p *push) cancel(ctx context.Context, j agentapi.Job) {
+	fmt.Fprintf(p.err, "\ncanceling #%s; Ctrl-C again leaves at once\n", j.Code)
+	_, _, err := p.client.Cancel(ctx, j.ID)
+	var problem *agentapi.Problem
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case errors.As(err, &problem) && problem.Type == agentapi.ProblemJobFinal:
+	default:
+		fmt.Fprintf(p.err, "cannot cancel #%s: %v\n", j.Code, err)
+	}
+}
+
+// tell says on standard error what became of the job.
+func (p *push) tell(j agentapi.Job) {
+	text := j.Status
+	if j.Reason != "" {
+		text += " (" + j.Reason + ")"
+	}
+	if j.Result != nil && j.Result.ExitCode != nil && *j.Result.ExitCode != 0 {
+		text += fmt.Sprintf(", exit code %d", *j.Result.ExitCode)
+	}
+	if j.SentAt != nil && j.FinishedAt != nil {
+		text += " after " + j.FinishedAt.Sub(*j.SentAt).Round(time.Millisecond).String()
+	}
+	fmt.Fprintf(p.err, "#%s %s\n", j.Code, text)
+}
+
+// exitOf is the exit code of a final job.
+func exitOf(j agentapi.Job) int {
+	switch j.Status {
+	case "succeeded":
+		return exitOK
+	case "expired":
+		return exitExpired
+	case "canceled":
+		return exitCanceled
+	}
+	return exitFailed
+}
+
+// overlap is how much of what was shown is looked for in the result, to go on
+// from there.
+const overlap = 256
+
+// liveText prints a job's output as it comes.
+type liveText struct {
+	w     io.Writer
+	quiet bool
+	shown bytes.Buffer
+}
+
+func (l *liveText) piece(piece agentapi.OutputPiece) error { return l.print(piece.Text) }
+
+func (l *liveText) print(text string) error {
+	if l.quiet || text == "" {
+		return nil
+	}
+	l.shown.WriteString(text)
+	_, err := io.WriteString(l.w, safeText(l.w, text))
+	return err
+}
+
+// end prints what the result has beyond the live output, and ends the last
+// line. The last words often come with the result alone, and an agent that
+// streams nothing has all of its output there.
+func (l *liveText) end(j agentapi.Job) error {
+	if j.Result != nil {
+		if err := l.print(rest(l.shown.String(), j.Result.Output)); err != nil {
+			return err
+		}
+	}
+	if l.shown.Len() == 0 || bytes.HasSuffix(l.shown.Bytes(), []byte("\n")) {
+		return nil
+	}
+	_, err := io.WriteString(l.w, "\n")
+	return err
+}
+
+// rest is what of the output was not shown. Where the middle of a long output
+// was dropped, it begins after the last words that were shown; an output that
+// has nothing to do with them is shown whole.
+func rest(shown, output string) string {
+	if more, ok := strings.CutPrefix(output, shown); ok {
+		return more
+	}
+	last := shown[max(0, len(shown)-overlap):]
+	if at := strings.LastIndex(output, last); at >= 0 {
+		return output[at+len(last):]
+	}
+	if !strings.HasSuffix(shown, "\n") {
+		output = "\n" + output
+	}
+	return output
+}
