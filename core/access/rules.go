@@ -17,6 +17,12 @@ type Rules struct {
 	Rules  []Rule              `yaml:"rules" doc:"What is allowed. Everything else is refused."`
 }
 
+// Validate reports everything that New would refuse.
+func (r Rules) Validate() error {
+	_, err := compile(r)
+	return err
+}
+
 // Rule lets some people do some things with some agents.
 type Rule struct {
 	Name     string      `yaml:"name" doc:"A name that refusals and the audit log show beside the rule's number."`

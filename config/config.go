@@ -1,0 +1,146 @@
+// Package config reads Skadi's one YAML file. It is strict: what it does not
+// understand it refuses, with the place in the file and what would be right.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/letserverrun/skadi/config/strictyaml"
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+// Size is a number of bytes.
+type Size = strictyaml.Size
+
+// Config is the whole file. Its tags say what the file, the JSON Schema and
+// the errors say about each key.
+type Config struct {
+	Listen         string         `yaml:"listen" doc:"The address to serve HTTP on, as host:port."`
+	PublicURL      string         `yaml:"public_url" doc:"The address that others reach this server at, as https://host. Callback addresses and links are made of it."`
+	TLS            TLS            `yaml:"tls" doc:"The certificate to serve HTTPS with. Without it the server speaks plain HTTP, which is allowed on loopback and behind trusted_proxies only."`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" doc:"The addresses or networks of proxies in front of this server. Only they are believed who a call comes from, and only they may call without TLS from another machine."`
+	Store          Store          `yaml:"store" doc:"Where jobs are kept."`
+	Queue          Queue          `yaml:"queue" doc:"How events reach the repliers and other nodes."`
+	Times          Times          `yaml:"times" doc:"The clocks of a job's life."`
+	Retention      Retention      `yaml:"retention" doc:"How long things are kept."`
+	Limits         Limits         `yaml:"limits" doc:"What is taken in and kept at most."`
+	Log            Log            `yaml:"log" doc:"The program's own log, on standard error."`
+	Metrics        Metrics        `yaml:"metrics" doc:"The figures that Prometheus collects."`
+	Adapters       []Adapter      `yaml:"adapters" doc:"The accounts on the channels that people write in, each with its name, its kind and the keys of that kind."`
+	Access         access.Rules   `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
+
+	warnings *warnings
+}
+
+// TLS names the certificate. The files are read again when they change.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"PEM file with the certificate and its chain."`
+	Key  string `yaml:"key" doc:"PEM file with the certificate's key."`
+}
+
+// Store says where jobs are kept.
+type Store struct {
+	Driver string      `yaml:"driver" jsonschema:"enum=sqlite,enum=mysql" doc:"sqlite keeps everything in one file; mysql serves any number of nodes."`
+	Path   string      `yaml:"path" doc:"The file of sqlite."`
+	DSN    chat.Secret `yaml:"dsn" doc:"The address of the mysql database, as user:password@tcp(host:3306)/name."`
+}
+
+// The drivers of Store.
+const (
+	SQLite = "sqlite"
+	MySQL  = "mysql"
+)
+
+// Queue says how events travel.
+type Queue struct {
+	Driver   string      `yaml:"driver" jsonschema:"enum=embedded,enum=redis" doc:"embedded stays within the process, for one node; redis serves any number."`
+	Addrs    []string    `yaml:"addrs" doc:"The addresses of redis, as host:port: one, or those of the Sentinels or of some nodes of the cluster."`
+	Master   string      `yaml:"master" doc:"The name under which the Sentinels know the redis to use; the addresses are then the Sentinels'."`
+	Cluster  bool        `yaml:"cluster" doc:"The addresses are nodes of a Redis Cluster."`
+	Username string      `yaml:"username" doc:"The ACL user of redis."`
+	Password chat.Secret `yaml:"password" doc:"The password of redis."`
+	TLS      bool        `yaml:"tls" doc:"Connect to redis by TLS."`
+}
+
+// The drivers of Queue.
+const (
+	Embedded = "embedded"
+	Redis    = "redis"
+)
+
+// Times are the clocks of a job's life.
+type Times struct {
+	CheckIn  time.Duration `yaml:"check_in" min:"10ms" max:"1d" doc:"How often an agent must check in. A waiting poll counts as checked in."`
+	Offline  time.Duration `yaml:"offline" min:"10ms" max:"30d" doc:"The silence after which an agent is offline, and jobs for it expire."`
+	NoResult time.Duration `yaml:"no_result" min:"10ms" max:"30d" doc:"How long a job that was handed over may go without a word of its agent."`
+	NotTaken time.Duration `yaml:"not_taken" min:"10ms" max:"30d" doc:"How long a job waits for an agent that is online and does not take it."`
+	MaxRun   time.Duration `yaml:"max_run" min:"10ms" max:"365d" doc:"How long a job may run, whatever its agent says."`
+	Offer    time.Duration `yaml:"offer" min:"10ms" max:"1h" doc:"How long an agent has to confirm a job that it was offered."`
+	Approval time.Duration `yaml:"approval" min:"10ms" max:"365d" doc:"How long a job waits for somebody to approve it."`
+}
+
+// Retention says how long things are kept.
+type Retention struct {
+	Jobs time.Duration `yaml:"jobs" doc:"How long a finished job is kept, with its history and output; 0 keeps it for ever."`
+}
+
+// Limits bound what is taken in and kept.
+type Limits struct {
+	Message     Size `yaml:"message" min:"1KiB" max:"1MiB" doc:"The longest message of a job."`
+	Output      Size `yaml:"output" min:"1KiB" max:"64MiB" doc:"The longest output of a job; of more, the beginning and the end are kept."`
+	LiveOutput  Size `yaml:"live_output" min:"1KiB" max:"64MiB" doc:"How much output of a running job is kept; of more, the beginning and the end."`
+	LateReports int  `yaml:"late_reports" min:"1" max:"1000" doc:"How many reports that came too late are kept with a job."`
+	Body        Size `yaml:"body" min:"64KiB" max:"1GiB" doc:"The largest body of an HTTP call."`
+}
+
+// Log says what the program logs, and how.
+type Log struct {
+	Level  string `yaml:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error" doc:"The least important level that is logged."`
+	Format string `yaml:"format" jsonschema:"enum=text,enum=json" doc:"One line of text, or of JSON."`
+}
+
+// Metrics says where the figures are served.
+type Metrics struct {
+	Listen string `yaml:"listen" doc:"An address of its own for /metrics, as host:port; without it, /metrics is served with everything else."`
+}
+
+// Default returns the config that an empty file means.
+func Default() *Config {
+	times, limits := job.DefaultTimes(), job.DefaultLimits()
+	return &Config{
+		Listen: "127.0.0.1:8080",
+		Store:  Store{Driver: SQLite, Path: "skadi.db"},
+		Queue:  Queue{Driver: Embedded},
+		Times: Times{
+			CheckIn: times.CheckIn, Offline: times.Offline, NoResult: times.NoResult, NotTaken: times.NotTaken,
+			MaxRun: times.MaxRun, Offer: times.Offer, Approval: times.Approval,
+		},
+		Retention: Retention{Jobs: 90 * 24 * time.Hour},
+		Limits: Limits{
+			Message: Size(limits.MessageBytes), Output: Size(limits.OutputBytes), LiveOutput: Size(limits.LiveBytes),
+			LateReports: limits.LateReports, Body: 16 << 20,
+		},
+		Log:      Log{Level: "info", Format: "text"},
+		warnings: &warnings{},
+	}
+}
+
+// JobTimes returns the times as the job service takes them; those that the
+// file does not have keep their defaults.
+func (c *Config) JobTimes() job.Times {
+	t := job.DefaultTimes()
+	t.CheckIn, t.Offline, t.NoResult, t.NotTaken = c.Times.CheckIn, c.Times.Offline, c.Times.NoResult, c.Times.NotTaken
+	t.MaxRun, t.Offer, t.Approval = c.Times.MaxRun, c.Times.Offer, c.Times.Approval
+	return t
+}
+
+// JobLimits returns the limits as the job service takes them.
+func (c *Config) JobLimits() job.Limits {
+	return job.Limits{
+		MessageBytes: int(c.Limits.Message), OutputBytes: int(c.Limits.Output),
+		LiveBytes: int(c.Limits.LiveOutput), LateReports: c.Limits.LateReports,
+	}
+}
