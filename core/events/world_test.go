@@ -157,8 +157,12 @@ func (w *world) MarkPublished(ctx context.Context, list []job.Event) error {
 	if err := w.enter(ctx, "MarkPublished"); err != nil {
 		return err
 	}
+	marked := make(map[string]bool, len(list))
+	for _, e := range list {
+		marked[e.ID()] = true
+	}
 	for _, r := range w.rows {
-		if slices.ContainsFunc(list, func(e job.Event) bool { return e.ID() == r.event.ID() }) {
+		if !r.published && marked[r.event.ID()] {
 			r.published = true
 		}
 	}
