@@ -117,6 +117,9 @@ type Command struct {
 	// agent's own; 0 means any number. A job that waits for its turn takes
 	// one of the agent's places.
 	Concurrency int
+	// OutputLimit is the Config's for jobs of this command alone; 0 means
+	// the Config's own.
+	OutputLimit int
 }
 
 // handler is a registered command.

@@ -9,27 +9,29 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/agentd/agent/agenttest"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
 // setup makes an agent of a new fake server; change may alter its config.
-func setup(t testing.TB, change ...func(*agent.Config)) (*fake, *agent.Agent) {
+func setup(t testing.TB, change ...func(*agent.Config)) (*agenttest.Server, *agent.Agent) {
 	t.Helper()
-	f := newFake()
+	f := agenttest.New()
 	return f, agentOf(t, f, t.TempDir(), change...)
 }
 
-func agentOf(t testing.TB, f *fake, dir string, change ...func(*agent.Config)) *agent.Agent {
+func agentOf(t testing.TB, f *agenttest.Server, dir string, change ...func(*agent.Config)) *agent.Agent {
 	t.Helper()
 	cfg := agent.Config{
-		Server: "https://skadi.test", Token: token, StateDir: dir, Version: "1.2.3",
-		HTTP: f.client(), Logger: agentLog(t),
+		Server: "https://skadi.test", Token: agenttest.Token, StateDir: dir, Version: "1.2.3",
+		HTTP: f.Client(), Logger: agentLog(t),
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -80,8 +82,8 @@ func TestOutcomes(t *testing.T) {
 			{"helo Ada", "failed", "unknown_command", "There is no command \"helo\" here. This agent can do:\n" +
 				"  exit\n  fail\n  hello NAME — greets\n  own\n  panic", 127},
 		} {
-			j := f.final(t, f.push(tc.message))
-			r := j.report
+			j := f.Final(t, f.Push(tc.message))
+			r := j.Report
 			if r.Status != tc.status || r.Reason != tc.reason || *r.Output != tc.output {
 				t.Errorf("%q: %s (%s) with output %q, want %s (%s) with %q",
 					tc.message, r.Status, r.Reason, *r.Output, tc.status, tc.reason, tc.output)
@@ -93,13 +95,12 @@ func TestOutcomes(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if len(f.commands) != 5 || f.commands[0] != (agentapi.Command{Name: "hello", Usage: "hello NAME", Help: "greets"}) {
-			t.Errorf("the server was told of the commands %+v", f.commands)
+		st := stateOf(f)
+		if len(st.Commands) != 5 || st.Commands[0] != (agentapi.Command{Name: "hello", Usage: "hello NAME", Help: "greets"}) {
+			t.Errorf("the server was told of the commands %+v", st.Commands)
 		}
-		if f.version != "1.2.3" || f.instance == "" {
-			t.Errorf("the server was told of version %q, instance %q", f.version, f.instance)
+		if st.Version != "1.2.3" || st.Instance == "" {
+			t.Errorf("the server was told of version %q, instance %q", st.Version, st.Instance)
 		}
 	})
 }
@@ -114,16 +115,15 @@ func TestHandleAllTakesWhatNobodyElseDoes(t *testing.T) {
 		})
 		start(t, a)
 		<-a.Online()
-		if got := *f.final(t, f.push("what is this?")).report.Output; got != "all: what is this?" {
+		if got := *f.Final(t, f.Push("what is this?")).Report.Output; got != "all: what is this?" {
 			t.Errorf("got %q", got)
 		}
-		if got := *f.final(t, f.push("hello you")).report.Output; got != "Hello you!\n" {
+		if got := *f.Final(t, f.Push("hello you")).Report.Output; got != "Hello you!\n" {
 			t.Errorf("got %q", got)
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if n := len(f.commands); n != 2 || f.commands[1].Name != "*" {
-			t.Errorf("the server was told of the commands %+v", f.commands)
+		st := stateOf(f)
+		if n := len(st.Commands); n != 2 || st.Commands[1].Name != "*" {
+			t.Errorf("the server was told of the commands %+v", st.Commands)
 		}
 	})
 }
@@ -140,22 +140,22 @@ func TestOutputIsShownLive(t *testing.T) {
 				fmt.Fprint(j, "x")
 			}
 			fmt.Fprint(j, " pass: hun")
-			fmt.Fprint(j, "ter2 token: "+token+"\n")
+			fmt.Fprint(j, "ter2 token: "+agenttest.Token+"\n")
 			<-goOn
 			return agent.Result{}, nil
 		})
 		start(t, a)
-		id := f.push("talk")
-		f.await(t, "the first piece", func() bool { return len(f.jobs[id].output) == 1 })
+		id := f.Push("talk")
+		f.Await(t, "the first piece", func(st *agenttest.State) bool { return len(st.Jobs[id].Output) == 1 })
 		goOn <- struct{}{}
-		f.await(t, "the second piece", func() bool { return len(f.jobs[id].output) == 2 })
+		f.Await(t, "the second piece", func(st *agenttest.State) bool { return len(st.Jobs[id].Output) == 2 })
 		goOn <- struct{}{}
-		j := f.final(t, id)
+		j := f.Final(t, id)
 		want := "first red\n" + strings.Repeat("x", 50) + " pass: *** token: ***\n"
-		if *j.report.Output != want {
-			t.Errorf("output %q, want %q", *j.report.Output, want)
+		if *j.Report.Output != want {
+			t.Errorf("output %q, want %q", *j.Report.Output, want)
 		}
-		if live := strings.Join(j.output, ""); live != want {
+		if live := strings.Join(j.Output, ""); live != want {
 			t.Errorf("live output %q, want %q", live, want)
 		}
 	})
@@ -166,13 +166,13 @@ func TestSlowServerDoesNotHoldUpTheCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t, func(c *agent.Config) { c.OutputLimit = 1000 })
 		var calls atomic.Int32
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/output") && calls.Add(1) <= 2 {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return true
 			}
 			return false
-		}
+		})
 		a.Handle("flood", func(ctx context.Context, j *agent.Job) (agent.Result, error) {
 			for range 1000 {
 				fmt.Fprint(j, strings.Repeat("y", 999)+"\n")
@@ -184,11 +184,11 @@ func TestSlowServerDoesNotHoldUpTheCommand(t *testing.T) {
 			return agent.Result{}, nil
 		})
 		start(t, a)
-		j := f.final(t, f.push("flood"))
-		if n := len(*j.report.Output); n > 1000 || n < 900 || !j.report.Truncated {
-			t.Errorf("%d bytes of output reported, truncated %v", n, j.report.Truncated)
+		j := f.Final(t, f.Push("flood"))
+		if n := len(*j.Report.Output); n > 1000 || n < 900 || !j.Report.Truncated {
+			t.Errorf("%d bytes of output reported, truncated %v", n, j.Report.Truncated)
 		}
-		live := strings.Join(j.output, "")
+		live := strings.Join(j.Output, "")
 		if !strings.Contains(live, "bytes skipped") || len(live) > 300<<10 {
 			t.Errorf("%d bytes of live output", len(live))
 		}
@@ -219,14 +219,14 @@ func TestCancel(t *testing.T) {
 				})
 				a.Handle("hello", hello)
 				start(t, a)
-				id := f.push("wait")
+				id := f.Push("wait")
 				<-began
 				at := time.Now()
-				f.cancel(id)
-				if j := f.final(t, id); j.report.Status != tc.want || j.reportedAt.Sub(at) > time.Second {
-					t.Errorf("%s after %v, want %s at once", j.report.Status, j.reportedAt.Sub(at), tc.want)
+				f.Cancel(id)
+				if j := f.Final(t, id); j.Report.Status != tc.want || j.ReportedAt.Sub(at) > time.Second {
+					t.Errorf("%s after %v, want %s at once", j.Report.Status, j.ReportedAt.Sub(at), tc.want)
 				}
-				f.final(t, f.push("hello again"))
+				f.Final(t, f.Push("hello again"))
 			})
 		})
 	}
@@ -242,32 +242,30 @@ func TestBusyAgentChecksInAndMentionsItsJobs(t *testing.T) {
 			return agent.Result{}, nil
 		})
 		stop := start(t, a)
-		ids := []string{f.push("wait"), f.push("wait"), f.push("wait")}
-		f.await(t, "two jobs to be sent", func() bool { return f.jobs[ids[1]].status == "sent" })
+		ids := []string{f.Push("wait"), f.Push("wait"), f.Push("wait")}
+		f.Await(t, "two jobs to be sent", func(st *agenttest.State) bool { return st.Jobs[ids[1]].Status == "sent" })
 		before := 0
-		f.look(func() { before = f.polls })
+		f.Look(func(st *agenttest.State) { before = st.Polls })
 		time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's clock
-		f.look(func() {
-			if n := f.polls - before; n < 10 || n > 15 {
+		f.Look(func(st *agenttest.State) {
+			if n := st.Polls - before; n < 10 || n > 15 {
 				t.Errorf("%d polls in 10 minutes, want one every 50 seconds", n)
 			}
-			if len(f.running) != 2 {
-				t.Errorf("the last poll mentions %v", f.running)
+			if len(st.Running) != 2 {
+				t.Errorf("the last poll mentions %v", st.Running)
 			}
-			if f.jobs[ids[2]].status != "queuing" {
+			if st.Jobs[ids[2]].Status != "queuing" {
 				t.Error("a third job was taken with two places")
 			}
 		})
 		close(release)
 		for _, id := range ids {
-			f.final(t, id)
+			f.Final(t, id)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for _, m := range f.maxes {
+		for _, m := range stateOf(f).Maxes {
 			if m > 2 {
 				t.Errorf("a poll asked for %d jobs with 2 places", m)
 			}
@@ -287,8 +285,8 @@ func TestCommandsOwnConcurrency(t *testing.T) {
 			return agent.Result{}, nil
 		})
 		start(t, a)
-		for _, id := range []string{f.push("one"), f.push("one"), f.push("one")} {
-			f.final(t, id)
+		for _, id := range []string{f.Push("one"), f.Push("one"), f.Push("one")} {
+			f.Final(t, id)
 		}
 		if most.Load() != 1 {
 			t.Errorf("%d ran at once", most.Load())
@@ -303,7 +301,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := agent.Config{Server: "https://skadi.test", Token: token, StateDir: dir}
+	good := agent.Config{Server: "https://skadi.test", Token: agenttest.Token, StateDir: dir}
 	for _, tc := range []struct {
 		name   string
 		change func(*agent.Config)
@@ -339,3 +337,25 @@ func TestNewChecksItsConfig(t *testing.T) {
 }
 
 func agentLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
+// start runs an agent until stop is called, which returns Run's error.
+func start(t testing.TB, a *agent.Agent) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	var once sync.Once
+	var err error
+	stop = func() error {
+		once.Do(func() { cancel(); err = <-done })
+		return err
+	}
+	t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// stateOf returns a copy of the server's state.
+func stateOf(f *agenttest.Server) (copied agenttest.State) {
+	f.Look(func(st *agenttest.State) { copied = *st })
+	return copied
+}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/agentd/agent/agenttest"
 )
 
 // The crash tests run this test binary again as an agent that kills itself.
@@ -42,7 +43,7 @@ func child() {
 	dir, point := os.Getenv(dirEnv), os.Getenv(pointEnv)
 	pass, _ := strconv.Atoi(os.Getenv(passEnv))
 	a, err := agent.New(agent.Config{
-		Server: os.Getenv(childEnv), Token: token, StateDir: filepath.Join(dir, "state"), Concurrency: 8,
+		Server: os.Getenv(childEnv), Token: agenttest.Token, StateDir: filepath.Join(dir, "state"), Concurrency: 8,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
@@ -92,10 +93,10 @@ func process(t *testing.T, server, dir, point string, pass int) *exec.Cmd {
 }
 
 // served is a fake server on a real address, whose offers run out soon.
-func served(t *testing.T) (*fake, *httptest.Server) {
+func served(t *testing.T) (*agenttest.Server, *httptest.Server) {
 	t.Helper()
-	f := newFake()
-	f.offerFor = time.Second
+	f := agenttest.New()
+	f.Update(func(st *agenttest.State) { st.OfferFor = time.Second })
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	return f, server
@@ -113,7 +114,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				dir := t.TempDir()
 				var ids []string
 				for range 6 {
-					ids = append(ids, f.push("run"))
+					ids = append(ids, f.Push("run"))
 				}
 				// Some steps pass once for a batch of jobs, so let batches be
 				// small by pushing more while it runs.
@@ -125,17 +126,17 @@ func TestCrashAtEveryStep(t *testing.T) {
 					case <-died:
 						alive = false
 					case <-time.After(20 * time.Millisecond):
-						ids = append(ids, f.push("run"))
+						ids = append(ids, f.Push("run"))
 					}
 				}
 				if s := cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() {
 					t.Fatalf("the agent ended by itself: %v", cmd.ProcessState)
 				}
 				polls := 0
-				f.look(func() { polls = f.polls })
+				f.Look(func(st *agenttest.State) { polls = st.Polls })
 				again := process(t, server.URL, dir, "", 0)
 				checkRuns(t, f, dir, ids)
-				f.await(t, "the new process to poll", func() bool { return f.polls > polls })
+				f.Await(t, "the new process to poll", func(st *agenttest.State) bool { return st.Polls > polls })
 				_ = again.Process.Signal(syscall.SIGTERM)
 				if err := again.Wait(); err != nil {
 					t.Errorf("the agent did not end well: %v", err)
@@ -160,7 +161,7 @@ func TestCrashAtRandom(t *testing.T) {
 			case <-died:
 				alive = false
 			case <-time.After(time.Duration(rand.N(4)) * time.Millisecond):
-				ids = append(ids, f.push("run"))
+				ids = append(ids, f.Push("run"))
 			}
 		}
 	}
@@ -170,12 +171,12 @@ func TestCrashAtRandom(t *testing.T) {
 
 // checkRuns waits for all jobs and checks the promise: each has run at most
 // once, and was reported as what it was.
-func checkRuns(t *testing.T, f *fake, dir string, ids []string) {
+func checkRuns(t *testing.T, f *agenttest.Server, dir string, ids []string) {
 	t.Helper()
 	interrupted := 0
-	reports := map[string]fakeJob{}
+	reports := map[string]agenttest.Job{}
 	for _, id := range ids {
-		reports[id] = f.final(t, id)
+		reports[id] = f.Final(t, id)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "runs"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) { // none may have come that far
@@ -190,15 +191,15 @@ func checkRuns(t *testing.T, f *fake, dir string, ids []string) {
 	}
 	for id, j := range reports {
 		switch _, ran := slices.BinarySearch(runs, id); {
-		case j.report.Status == "succeeded" && !ran:
+		case j.Report.Status == "succeeded" && !ran:
 			t.Errorf("%s is said to have succeeded and never ran", id)
-		case j.report.Status == "failed" && j.report.Reason == "interrupted":
+		case j.Report.Status == "failed" && j.Report.Reason == "interrupted":
 			interrupted++
-		case j.report.Status != "succeeded":
-			t.Errorf("%s: %s (%s)", id, j.report.Status, j.report.Reason)
+		case j.Report.Status != "succeeded":
+			t.Errorf("%s: %s (%s)", id, j.Report.Status, j.Report.Reason)
 		}
-		if len(j.late) > 0 {
-			t.Errorf("%s was reported differently later: %+v", id, j.late)
+		if len(j.Late) > 0 {
+			t.Errorf("%s was reported differently later: %+v", id, j.Late)
 		}
 	}
 	t.Logf("%d jobs, %d runs, %d interrupted", len(ids), len(runs), interrupted)
@@ -210,7 +211,7 @@ func TestStateFolderOthersCanWriteIsRefused(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
 		t.Fatal(err)
 	}
-	a := agentOf(t, newFake(), dir)
+	a := agentOf(t, agenttest.New(), dir)
 	if err := a.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("got %v", err)
 	}

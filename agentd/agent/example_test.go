@@ -10,6 +10,7 @@ import (
 	"regexp"
 
 	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/agentd/agent/agenttest"
 )
 
 var version = regexp.MustCompile(`\Av\d+\.\d+\.\d+\z`)
@@ -34,16 +35,16 @@ func deploy(ctx context.Context, job *agent.Job) (agent.Result, error) {
 // An agent inside a service: it runs beside everything else until the
 // service stops.
 func Example() {
-	cloud := newFake() // stands for the Skadi server
+	cloud := agenttest.New() // stands for the Skadi server
 	server := httptest.NewServer(cloud)
 	defer server.Close()
 	state, _ := os.MkdirTemp("", "agent")
 	defer func() { _ = os.RemoveAll(state) }()
 
 	a, err := agent.New(agent.Config{
-		Server:   server.URL, // https://skadi.example.com
-		Token:    token,      // of: skadi agents create NAME
-		StateDir: state,      // /var/lib/my-service/skadi
+		Server:   server.URL,      // https://skadi.example.com
+		Token:    agenttest.Token, // of: skadi agents create NAME
+		StateDir: state,           // /var/lib/my-service/skadi
 		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -57,7 +58,7 @@ func Example() {
 	go func() { stopped <- a.Run(ctx) }()
 
 	for _, message := range []string{"deploy v1.2.3", "deploy everything"} {
-		fmt.Println(cloud.ask(message))
+		fmt.Println(cloud.Ask(message))
 	}
 	stop()
 	fmt.Println("stopped:", <-stopped)

@@ -28,6 +28,7 @@ type Job struct {
 	DeadlineAt time.Time
 
 	agent *Agent
+	limit int // of the output, in bytes
 
 	mu      sync.Mutex
 	ended   bool
@@ -43,12 +44,16 @@ type Job struct {
 
 func (a *Agent) newJob(j agentapi.Assignment, live func([]byte)) *Job {
 	secrets := a.secret.Load()
-	job := &Job{
-		ID: j.ID, Code: j.Code, Message: j.Message, Sender: j.Sender, Attempt: j.Attempt, DeadlineAt: j.DeadlineAt,
-		agent: a, secrets: secrets, redact: secrets.Stream(), capture: output.NewCapture(a.cfg.OutputLimit), live: live,
+	command, args := firstWord(j.Message)
+	limit := a.cfg.OutputLimit
+	if h := a.handlerOf(command); h != nil && h.OutputLimit > 0 {
+		limit = h.OutputLimit
 	}
-	job.Command, job.Args = firstWord(j.Message)
-	return job
+	return &Job{
+		Command: command, Args: args, limit: limit,
+		ID: j.ID, Code: j.Code, Message: j.Message, Sender: j.Sender, Attempt: j.Attempt, DeadlineAt: j.DeadlineAt,
+		agent: a, secrets: secrets, redact: secrets.Stream(), capture: output.NewCapture(limit), live: live,
+	}
 }
 
 // Write adds to the job's output, which is shown while the job runs. Secrets,
@@ -96,7 +101,7 @@ func (j *Job) closing(r Result, err error) (text string, truncated bool) {
 	j.ended = true
 	j.emit(j.redact.Flush(j.redact.Add(nil, j.cleaner.Flush(nil))))
 	if r.Output != "" {
-		j.capture, j.lineOpen = output.NewCapture(j.agent.cfg.OutputLimit), false
+		j.capture, j.lineOpen = output.NewCapture(j.limit), false
 		j.emit([]byte(j.secrets.String(output.Clean(r.Output))))
 	}
 	if err != nil {

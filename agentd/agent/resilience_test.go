@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/agentd/agent/agenttest"
 	"github.com/letserverrun/skadi/agentd/agent/journal"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
@@ -51,15 +52,15 @@ func TestTroubleOfTheServerIsSatOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, a := setup(t)
 				intercept, calls := failing(tc.suffix, tc.code, 4)
-				f.intercept = intercept
+				f.Intercept(intercept)
 				var runs atomic.Int32
 				a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
 					runs.Add(1)
 					return agent.Result{}, nil
 				})
 				stop := start(t, a)
-				if j := f.final(t, f.push("run")); j.report.Status != "succeeded" {
-					t.Errorf("the job %s (%s)", j.report.Status, j.report.Reason)
+				if j := f.Final(t, f.Push("run")); j.Report.Status != "succeeded" {
+					t.Errorf("the job %s (%s)", j.Report.Status, j.Report.Reason)
 				}
 				if err := stop(); err != nil {
 					t.Error(err)
@@ -77,21 +78,21 @@ func TestLostAnswerToAStartIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t)
 		var lost atomic.Bool
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/starts") && lost.CompareAndSwap(false, true) {
-				f.update(func() { f.jobs["job-1"].status = "sent" })
+				f.Update(func(st *agenttest.State) { st.Jobs["job-1"].Status = "sent" })
 				w.WriteHeader(http.StatusBadGateway)
 				return true
 			}
 			return false
-		}
+		})
 		var runs atomic.Int32
 		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
 			runs.Add(1)
 			return agent.Result{}, nil
 		})
 		start(t, a)
-		f.final(t, f.push("run"))
+		f.Final(t, f.Push("run"))
 		if runs.Load() != 1 {
 			t.Errorf("ran %d times", runs.Load())
 		}
@@ -103,13 +104,13 @@ func TestRefusedStartIsNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t)
 		var refused atomic.Bool
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/starts") && refused.CompareAndSwap(false, true) {
-				answer(w, agentapi.Answers{Answers: []agentapi.Answer{itemAnswer("job-1", 409, agentapi.ProblemWrongLease)}})
+				agenttest.Answer(w, agentapi.Answers{Answers: []agentapi.Answer{agenttest.Refusal("job-1", 409, agentapi.ProblemWrongLease)}})
 				return true
 			}
 			return false
-		}
+		})
 		var runs atomic.Int32
 		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
 			runs.Add(1)
@@ -118,8 +119,8 @@ func TestRefusedStartIsNotRun(t *testing.T) {
 		start(t, a)
 		// It is offered again once the first offer has run out.
 		began := time.Now()
-		f.final(t, f.push("run"))
-		if runs.Load() != 1 || time.Since(began) < f.offerFor {
+		f.Final(t, f.Push("run"))
+		if runs.Load() != 1 || time.Since(began) < stateOf(f).OfferFor {
 			t.Errorf("ran %d times, after %v", runs.Load(), time.Since(began))
 		}
 	})
@@ -134,20 +135,20 @@ func TestRotatedTokenIsReadFromItsFile(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		write(token)
+		write(agenttest.Token)
 		f, a := setup(t, func(c *agent.Config) { c.Token, c.TokenFile = "", file })
 		a.Handle("show", func(_ context.Context, j *agent.Job) (agent.Result, error) {
-			j.Printf("%s and skd_the_new_one", token)
+			j.Printf("%s and skd_the_new_one", agenttest.Token)
 			return agent.Result{}, nil
 		})
 		start(t, a)
 		<-a.Online()
-		f.update(func() { f.token = "skd_the_new_one" })
-		id := f.push("show")
+		f.Update(func(st *agenttest.State) { st.Token = "skd_the_new_one" })
+		id := f.Push("show")
 		time.Sleep(2 * time.Minute) //nolint:forbidigo // the bubble's clock
 		write("skd_the_new_one")
-		if j := f.final(t, id); *j.report.Output != "*** and ***" {
-			t.Errorf("output %q: old and new tokens are secret", *j.report.Output)
+		if j := f.Final(t, id); *j.Report.Output != "*** and ***" {
+			t.Errorf("output %q: old and new tokens are secret", *j.Report.Output)
 		}
 	})
 }
@@ -161,7 +162,7 @@ func TestRemovedAgentEnds(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- a.Run(ctx) }()
 		<-a.Online()
-		f.update(func() { f.removed = true })
+		f.Update(func(st *agenttest.State) { st.Removed = true })
 		if err := <-done; !errors.Is(err, agent.ErrRemoved) {
 			t.Errorf("Run: %v, want ErrRemoved", err)
 		}
@@ -173,13 +174,13 @@ func TestOtherInstanceIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t)
 		began := time.Now()
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/poll") && time.Since(began) < time.Minute {
-				problem(w, http.StatusConflict, agentapi.ProblemOtherInstance, nil)
+				agenttest.Problem(w, http.StatusConflict, agentapi.ProblemOtherInstance)
 				return true
 			}
 			return false
-		}
+		})
 		start(t, a)
 		<-a.Online()
 		if d := time.Since(began); d < time.Minute || d > 2*time.Minute {
@@ -193,28 +194,28 @@ func TestResultsThatWaitedGoTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t, func(c *agent.Config) { c.Concurrency = 20 })
 		var down atomic.Bool
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/result") && down.Load() {
 				w.WriteHeader(http.StatusBadGateway)
 				return true
 			}
 			return false
-		}
+		})
 		down.Store(true)
 		a.Handle("run", hello)
 		start(t, a)
 		var ids []string
 		for range 10 {
-			ids = append(ids, f.push("run"))
+			ids = append(ids, f.Push("run"))
 		}
 		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
 		down.Store(false)
 		for _, id := range ids {
-			f.final(t, id)
+			f.Final(t, id)
 		}
-		f.look(func() {
-			if len(f.batches) == 0 || len(f.batches) > 3 {
-				t.Errorf("batches of %v, want the 10 results in one or two", f.batches)
+		f.Look(func(st *agenttest.State) {
+			if len(st.Batches) == 0 || len(st.Batches) > 3 {
+				t.Errorf("batches of %v, want the 10 results in one or two", st.Batches)
 			}
 		})
 	})
@@ -224,18 +225,18 @@ func TestResultThatIsTooLargeIsShortened(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f, a := setup(t)
-		f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "/result") && r.ContentLength > 20_000 {
 				w.WriteHeader(http.StatusRequestEntityTooLarge)
 				return true
 			}
 			return false
-		}
+		})
 		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
 			return agent.Result{Output: strings.Repeat("z", 100_000)}, nil
 		})
 		start(t, a)
-		r := f.final(t, f.push("run")).report
+		r := f.Final(t, f.Push("run")).Report
 		if n := len(*r.Output); r.Status != "succeeded" || !r.Truncated || n < 10_000 || n > 20_000 {
 			t.Errorf("%s with %d bytes", r.Status, n)
 		}
@@ -253,13 +254,13 @@ func TestDrainLetsJobsFinish(t *testing.T) {
 			return agent.Result{}, nil
 		})
 		stop := start(t, a)
-		id := f.push("run")
+		id := f.Push("run")
 		<-began
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		f.look(func() {
-			if r := f.jobs[id].report; r == nil || r.Status != "succeeded" {
+		f.Look(func(st *agenttest.State) {
+			if r := st.Jobs[id].Report; r == nil || r.Status != "succeeded" {
 				t.Errorf("reported %+v", r)
 			}
 		})
@@ -278,7 +279,7 @@ func TestDrainCancelsWhatTakesTooLong(t *testing.T) {
 			return agent.Result{}, ctx.Err()
 		})
 		stop := start(t, a)
-		id := f.push("run")
+		id := f.Push("run")
 		<-began
 		at := time.Now()
 		if err := stop(); err != nil {
@@ -287,8 +288,8 @@ func TestDrainCancelsWhatTakesTooLong(t *testing.T) {
 		if d := time.Since(at); d < 5*time.Second || d > 6*time.Second {
 			t.Errorf("stopped after %v", d)
 		}
-		f.look(func() {
-			r := f.jobs[id].report
+		f.Look(func(st *agenttest.State) {
+			r := st.Jobs[id].Report
 			if r == nil || r.Status != "failed" || r.Reason != "interrupted" || !strings.HasPrefix(*r.Output, "half\n") {
 				t.Errorf("reported %+v", r)
 			}
@@ -299,16 +300,16 @@ func TestDrainCancelsWhatTakesTooLong(t *testing.T) {
 func TestResultThatCouldNotBeReportedIsReportedByTheNextRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
+		f := agenttest.New()
 		dir := t.TempDir()
 		a := agentOf(t, f, dir)
 		var down atomic.Bool
-		f.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+		f.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 			if down.Load() {
 				w.WriteHeader(http.StatusBadGateway)
 			}
 			return down.Load()
-		}
+		})
 		began := make(chan struct{})
 		a.Handle("run", func(context.Context, *agent.Job) (agent.Result, error) {
 			down.Store(true)
@@ -316,14 +317,14 @@ func TestResultThatCouldNotBeReportedIsReportedByTheNextRun(t *testing.T) {
 			return agent.Result{Output: "kept"}, nil
 		})
 		stop := start(t, a)
-		id := f.push("run")
+		id := f.Push("run")
 		<-began
 		if err := stop(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 		down.Store(false)
 		start(t, agentOf(t, f, dir))
-		if r := f.final(t, id).report; r.Status != "succeeded" || *r.Output != "kept" {
+		if r := f.Final(t, id).Report; r.Status != "succeeded" || *r.Output != "kept" {
 			t.Errorf("reported %+v", r)
 		}
 	})
@@ -333,14 +334,10 @@ func TestResultThatCouldNotBeReportedIsReportedByTheNextRun(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
+		f := agenttest.New()
 		dir := t.TempDir()
-		ids := []string{f.push("run"), f.push("run"), f.push("run"), f.push("run")}
-		var jobs []agentapi.Assignment
-		f.look(func() {
-			a, _ := f.offer(10)
-			jobs = a.Jobs
-		})
+		ids := []string{f.Push("run"), f.Push("run"), f.Push("run"), f.Push("run")}
+		jobs := f.Offer(10)
 		unlock, err := journal.Lock(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +356,7 @@ func TestRestart(t *testing.T) {
 			holds[i] = agentapi.Hold{ID: job.ID, Lease: job.Lease}
 		}
 		for _, h := range holds[1:] {
-			f.start(h)
+			f.Start(h)
 		}
 		if err := j.Started(holds[2:]); err != nil {
 			t.Fatal(err)
@@ -386,7 +383,7 @@ func TestRestart(t *testing.T) {
 		unlock()
 		start(t, a)
 		for i, want := range []string{"run now", "run now", "", "done before"} {
-			r := f.final(t, ids[i]).report
+			r := f.Final(t, ids[i]).Report
 			switch {
 			case want == "":
 				if r.Status != "failed" || r.Reason != "interrupted" || r.Output != nil {

@@ -59,10 +59,7 @@ func (s *session) launch(h *held) {
 
 // handle calls the job's handler.
 func (s *session) handle(ctx context.Context, job *Job) (result Result, err error) {
-	h := s.handlers[job.Command]
-	if h == nil {
-		h = s.catchAll
-	}
+	h := s.handlerOf(job.Command)
 	if h == nil {
 		code := exitUnknown
 		return Result{ExitCode: &code, Reason: reasonUnknown}, errors.New(s.unknown(job.Command))
@@ -82,6 +79,14 @@ func (s *session) handle(ctx context.Context, job *Job) (result Result, err erro
 		}
 	}()
 	return h.run(ctx, job)
+}
+
+// handlerOf returns the handler of messages that begin with a word, or nil.
+func (a *Agent) handlerOf(word string) *handler {
+	if h := a.handlers[word]; h != nil {
+		return h
+	}
+	return a.catchAll
 }
 
 // unknown says that there is no such command, and what there is.

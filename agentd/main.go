@@ -1,0 +1,94 @@
+// Agentd is Skadi's agent for a server: it takes jobs from the Skadi server
+// and runs the commands that its YAML file names, and nothing else.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/agentd/agent"
+)
+
+// version is set when a release is built.
+var version = ""
+
+// Exit codes. A service manager should not start agentd again after
+// exitRemoved: the token will never work again.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRemoved = 3
+)
+
+func main() {
+	os.Exit(status(newRoot().Execute()))
+}
+
+// status prints an error and returns the exit code for it.
+func status(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "agentd: %v\n", err)
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "See agentd --help.")
+		return exitUsage
+	case errors.Is(err, agent.ErrRemoved):
+		return exitRemoved
+	}
+	return exitFailed
+}
+
+// usageError is a command line that is not understood.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "agentd",
+		Short: "Runs the commands of a YAML file when Skadi says so",
+		Long: "Agentd takes jobs from a Skadi server and runs the commands that its YAML file names.\n" +
+			"It opens no port: it asks the server over HTTPS.",
+		Version:       versionText(),
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("agentd {{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	for _, c := range []*cobra.Command{newRun(), newCheck()} {
+		c.Flags().StringP("config", "c", "agentd.yaml", "the YAML file")
+		c.Args = noArgs
+		root.AddCommand(c)
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.Args = noArgs
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("%s takes no argument %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// versionText is the version of a release, or else what the build knows.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
