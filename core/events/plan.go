@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -40,11 +41,9 @@ func plan(open []job.Event, caps chat.Capabilities, holds holdTimes, now time.Ti
 			p.add(e)
 			continue
 		}
-		if caps.Edit {
-			p.tell(func(step) bool { return true })
-		} else {
-			p.tell(func(s step) bool { return s.newest.Status.Final() })
-		}
+		p.tell(func(s step) bool {
+			return s.newest.Status.Final() || caps.Edit && sameExchange(s.newest.Conversation, e.Conversation)
+		})
 		p.steps = append(p.steps, step{events: []job.Event{e}, newest: e})
 	}
 	p.tell(func(s step) bool {
@@ -55,6 +54,12 @@ func plan(open []job.Event, caps chat.Capabilities, holds holdTimes, now time.Ti
 		return wait == 0
 	})
 	return p.steps, again
+}
+
+// sameExchange reports whether two events are told in the same place in every
+// respect, so that one may be about the other.
+func sameExchange(a, b *chat.ConversationRef) bool {
+	return a == b || a != nil && b != nil && a.Key == b.Key && bytes.Equal(a.Data, b.Data)
 }
 
 // left is how much longer the status is held back.

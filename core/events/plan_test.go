@@ -23,6 +23,12 @@ func text(id string) job.Event {
 	return job.Event{Subject: id, Kind: job.EventMessage, At: planNow, Text: id}
 }
 
+// in moves an event to an exchange of its own.
+func in(data string, e job.Event) job.Event {
+	e.Conversation = &chat.ConversationRef{Account: "work", Key: "C1", Data: []byte(data)}
+	return e
+}
+
 // write writes a plan as a1+a2 t b3, each step's newest last.
 func write(steps []step) string {
 	var all []string
@@ -61,6 +67,9 @@ func TestPlan(t *testing.T) {
 		"jobs do not wait": {[]job.Event{status("a", 1, job.Queuing, fresh), status("b", 1, job.Expired, fresh)}, edit, "b1", 200 * time.Millisecond},
 		"a text is told after what was before it": {
 			[]job.Event{status("a", 1, job.Queuing, fresh), text("t"), status("a", 2, job.Succeeded, 0)}, edit, "a1 t0 a2", 0,
+		},
+		"a text passes a status of another exchange": {
+			[]job.Event{status("a", 1, job.Queuing, fresh), in("other", text("t")), status("a", 2, job.Succeeded, 0)}, edit, "t0 a1+a2", 0,
 		},
 		"a text passes a status that cannot be edited": {
 			[]job.Event{status("a", 1, job.Queuing, fresh), text("t"), status("a", 2, job.Succeeded, 0)}, none, "t0 a1+a2", 0,
