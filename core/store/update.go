@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/letserverrun/skadi/core/job"
+)
+
+// updateOp is one call of Update.
+type updateOp struct {
+	sel     job.Selection
+	decide  job.Decide
+	updated []job.Updated
+}
+
+func (o *updateOp) weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
+
+// byIDOp is an updateOp of jobs by ID, which are read together with those of
+// other members.
+type byIDOp struct{ updateOp }
+
+func (o *byIDOp) needs() []jobKey {
+	keys := make([]jobKey, len(o.sel.IDs))
+	for i, id := range o.sel.IDs {
+		keys[i] = jobKey{o.sel.Space, id}
+	}
+	return keys
+}
+
+// Update implements job.Store.
+func (s *SQLite) Update(ctx context.Context, sel job.Selection, decide job.Decide) ([]job.Updated, error) {
+	if sel.Kind == job.SelectByID {
+		if len(sel.IDs) == 0 {
+			return nil, nil
+		}
+		sel.IDs = slices.Clone(sel.IDs) // the caller may leave before it is done
+		o := &byIDOp{updateOp{sel: sel, decide: decide}}
+		if err := s.write.do(ctx, o); err != nil {
+			return nil, err
+		}
+		return o.updated, nil
+	}
+	// Most of the time there is nothing to do; then nothing is written.
+	if sel.Max <= 0 {
+		return nil, nil
+	}
+	if any, err := s.anySelected(ctx, sel); err != nil || !any {
+		return nil, err
+	}
+	o := &updateOp{sel: sel, decide: decide}
+	if err := s.write.do(ctx, o); err != nil {
+		return nil, err
+	}
+	return o.updated, nil
+}
+
+func (o *updateOp) apply(t *tx) error {
+	jobs, err := t.selected(o.sel)
+	if err != nil {
+		return err
+	}
+	o.updated = make([]job.Updated, len(jobs))
+	for i := range jobs {
+		if o.updated[i], err = t.decide(&jobs[i], o.sel.WithAgent, o.decide); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *byIDOp) apply(t *tx) error {
+	o.updated = make([]job.Updated, len(o.sel.IDs))
+	for i, id := range o.sel.IDs {
+		key := jobKey{o.sel.Space, id}
+		j := t.loaded[key]
+		if j == nil {
+			o.updated[i].Err = job.ErrNotFound
+			continue
+		}
+		u, err := t.decide(j, o.sel.WithAgent, o.decide)
+		if err != nil {
+			return err
+		}
+		if u.Changed {
+			after := u.Job
+			t.loaded[key] = &after
+		}
+		if err := t.fillStreamed(&u.Job); err != nil {
+			return err
+		}
+		o.updated[i] = u
+	}
+	return nil
+}
+
+var loadQuery = newQuery(`SELECT ` + jobColumns + ` FROM jobs j INDEXED BY jobs_id
+	WHERE j.id IN (SELECT value FROM json_each(?)) AND j.space = ?`)
+
+// load reads the jobs that members name by ID.
+func (t *tx) load(keys []jobKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	t.loaded = make(map[jobKey]*job.Job, len(keys))
+	bySpace := map[string][]string{}
+	for _, k := range keys {
+		bySpace[k.space] = append(bySpace[k.space], k.id)
+	}
+	for space, ids := range bySpace {
+		rows, err := t.query(loadQuery, jsonList(ids), space)
+		if err != nil {
+			return err
+		}
+		jobs, err := readJobs(rows, len(ids))
+		if err != nil {
+			return err
+		}
+		for i := range jobs {
+			t.loaded[jobKey{space, jobs[i].ID}] = &jobs[i]
+		}
+	}
+	return nil
+}
+
+// decide asks what becomes of a job and writes it. Its error is one of the
+// database; decide's own is in the answer.
+func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Updated, err error) {
+	v := job.View{Now: t.w.store.now(), Job: *j}
+	if withAgent {
+		agent, err := t.agent(j.Space, j.Agent)
+		if err != nil {
+			return u, err
+		}
+		v.Agent = copyAgent(agent)
+	}
+	var change *job.Change
+	u.Job = *j
+	u.Err = t.calm("decide", func() error {
+		var err error
+		if change, err = decide(v); err != nil || change == nil {
+			return err
+		}
+		return checkChange(j, &change.Job)
+	})
+	if u.Err != nil || change == nil {
+		return u, nil
+	}
+	if err := t.updateJob(j, &change.Job, updateFor(j, &change.Job)); err != nil {
+		return u, err
+	}
+	u.Job, u.Changed = change.Job, true
+	return u, t.tell(&change.Job, change.Events)
+}
+
+// checkChange refuses what no change may touch.
+func checkChange(before, after *job.Job) error {
+	switch {
+	case after.ID != before.ID || after.Num != before.Num || after.Space != before.Space || after.Agent != before.Agent:
+		return fmt.Errorf("a change of job %s may not make another job of it", before.ID)
+	case after.Version <= before.Version:
+		return fmt.Errorf("a change of job %s must raise its version above %d", before.ID, before.Version)
+	case after.Status.Final() == after.FinishedAt.IsZero():
+		return fmt.Errorf("a change of job %s must set FinishedAt if, and only if, its status is final", before.ID)
+	}
+	return nil
+}
+
+// An update is guarded by the status and version that were seen. It comes in
+// three widths, since each column costs.
+var (
+	// updateWordQuery: the agent said that it still runs the job.
+	updateWordQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?
+		WHERE num = ? AND version = ? AND status = ?`)
+
+	// updateStateQuery: all but what was reported.
+	updateStateQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?,
+			status = ?, reason = ?, approval = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?,
+			finished_at = ?, cancel_requested_at = ?
+		WHERE num = ? AND version = ? AND status = ?`)
+
+	// updateWholeQuery: everything that may change.
+	updateWholeQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?,
+			status = ?, reason = ?, approval = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?,
+			finished_at = ?, cancel_requested_at = ?,
+			result = ?, exit_code = ?, digest = ?, output = ?, late = ?
+		WHERE num = ? AND version = ? AND status = ?`)
+)
+
+// updateFor returns the narrowest update that writes the difference.
+func updateFor(a, b *job.Job) *query {
+	switch {
+	case a.Result != b.Result || len(a.Late) != len(b.Late):
+		return updateWholeQuery
+	case a.Status != b.Status || a.Reason != b.Reason || a.Approval != b.Approval || a.Lease != b.Lease ||
+		a.Attempt != b.Attempt || !a.OfferedUntil.Equal(b.OfferedUntil) || !a.SentAt.Equal(b.SentAt) ||
+		!a.FinishedAt.Equal(b.FinishedAt) || !a.CancelRequestedAt.Equal(b.CancelRequestedAt):
+		return updateStateQuery
+	}
+	return updateWordQuery
+}
+
+// updateJob writes j with the given update, guarded by what was seen of it.
+func (t *tx) updateJob(seen, j *job.Job, q *query) error {
+	args := make([]any, 0, 20)
+	args = append(args, j.Version, micros(j.LastWordAt), micros(j.DueAt))
+	if q != updateWordQuery {
+		args = append(args, string(j.Status), string(j.Reason), string(j.Approval), j.Lease, int64(j.Attempt),
+			micros(j.OfferedUntil), micros(j.SentAt), micros(j.FinishedAt), micros(j.CancelRequestedAt))
+	}
+	if q == updateWholeQuery {
+		bits, exitCode, digest, output := resultArgs(j.Result)
+		late, err := lateText(j.Late)
+		if err != nil {
+			return err
+		}
+		args = append(args, bits, exitCode, digest, output, late)
+	}
+	args = append(args, j.Num, seen.Version, string(seen.Status))
+	n, err := t.exec(q, args...)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("job %s is not in status %s at version %d any more", j.ID, seen.Status, seen.Version)
+	}
+	return err
+}
