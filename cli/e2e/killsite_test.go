@@ -1,0 +1,283 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+)
+
+// killAgents are the agents that run jobs. Beside them there is "ghost", which
+// checked in once and never comes back.
+var killAgents = []string{"web-1", "web-2"}
+
+// killScript is what the agents run: it notes its job before anything else.
+const killScript = `printf '%s\n' "$SKADI_JOB_ID" >>"$1"
+sleep "$3"
+printf 'done %s\n' "$2"
+`
+
+// killAgentConfig is agentd's file, with the server, a folder, the script and
+// the file of runs.
+const killAgentConfig = `server: http://%s
+token_file: token
+state_dir: %s
+concurrency: 6
+commands:
+  - name: run
+    argv: [sh, %q, %q, "{key}", "{seconds}"]
+    args:
+      - {name: key, pattern: "p[0-9]+-[0-9]+"}
+      - {name: seconds, pattern: "0\\.[0-9]+"}
+`
+
+// killSite is a server and its agents, whose processes can be killed.
+type killSite struct {
+	t       *testing.T
+	client  *agentapi.Client
+	runs    string // the file that the commands append to
+	victims []*victim
+}
+
+// victim is a process that is killed and started anew.
+type victim struct {
+	name  string // of the program
+	label string
+	args  []string
+	env   []string
+	cmd   *exec.Cmd
+	log   *os.File
+	kills int
+}
+
+func newKillSite(t *testing.T) *killSite {
+	t.Helper()
+	dir := t.TempDir()
+	s := &killSite{t: t, runs: filepath.Join(dir, "runs")}
+	addr := loopback(t)
+	config := filepath.Join(dir, "skadi.yaml")
+	write(t, config, fmt.Sprintf(`listen: %s
+store: {driver: sqlite, path: %q}
+times: {check_in: 1s, offline: 4s, offer: 2s, no_result: 5m}
+`, addr, filepath.Join(dir, "skadi.db")))
+	admin := strings.TrimSpace(skadi(t, "tokens", "create", "test", "--role", "admin", "-c", config).expect(t, 0).stdout)
+	ghost := strings.TrimSpace(skadi(t, "agents", "create", "ghost", "-c", config).expect(t, 0).stdout)
+	env := environment(t, nil)
+	s.add("server", dir, env, "skadi", "serve", "-c", config)
+
+	script := filepath.Join(dir, "run.sh")
+	write(t, script, killScript)
+	for _, name := range killAgents {
+		token := skadi(t, "agents", "create", name, "-c", config).expect(t, 0).stdout
+		home := filepath.Join(dir, name)
+		if err := os.Mkdir(home, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(home, "token"), token)
+		own := filepath.Join(home, "agentd.yaml")
+		write(t, own, fmt.Sprintf(killAgentConfig, addr, filepath.Join(home, "state"), script, s.runs))
+		s.add(name, home, env, "agentd", "run", "-c", own)
+	}
+	t.Cleanup(s.end)
+	s.client = client(t, addr, admin)
+	s.start(addr, ghost)
+	return s
+}
+
+func (s *killSite) add(label, dir string, env []string, name string, args ...string) {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.victims = append(s.victims, &victim{name: name, label: label, args: args, env: env, log: log})
+}
+
+// start starts everything and waits until every agent has checked in.
+func (s *killSite) start(addr, ghost string) {
+	s.t.Helper()
+	for _, v := range s.victims {
+		s.must(v.start())
+	}
+	none := 0
+	g := client(s.t, addr, ghost)
+	s.eventually("the ghost to check in", func(ctx context.Context) error {
+		_, err := g.Poll(ctx, agentapi.PollRequest{Max: &none})
+		return err
+	})
+	s.eventually("the agents to be online", func(ctx context.Context) error {
+		agents, err := s.client.Agents(ctx)
+		for _, a := range agents {
+			if !a.Online {
+				err = errors.Join(err, fmt.Errorf("%s is offline", a.Name))
+			}
+		}
+		return err
+	})
+}
+
+// killing kills one process after the other at random moments and starts it
+// anew.
+func (s *killSite) killing(count int, random *rand.Rand) {
+	s.t.Helper()
+	for range count {
+		pause(s.t.Context(), leastLife+time.Duration(random.Int64N(int64(mostLife-leastLife))))
+		v := s.victims[random.IntN(len(s.victims))]
+		s.must(v.kill())
+		v.kills++
+		pause(s.t.Context(), time.Duration(random.Int64N(int64(mostDown))))
+		s.must(v.start())
+	}
+}
+
+// drain waits until every job is final, or too long, and returns them all.
+func (s *killSite) drain(l *killLoad) map[string]agentapi.Job {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	for id := range maps.Values(l.acked) {
+		for {
+			// The server may just be starting after the last kill.
+			j, err := s.client.Job(ctx, id, 30*time.Second)
+			if err == nil && j.Final() || ctx.Err() != nil || notFound(err) {
+				break
+			}
+			pause(ctx, 50*time.Millisecond)
+		}
+	}
+	all := map[string]agentapi.Job{}
+	filter := agentapi.JobFilter{Limit: 200}
+	for {
+		page, err := s.client.Jobs(s.t.Context(), filter)
+		s.must(err)
+		for _, j := range page.Jobs {
+			all[j.ID] = j
+		}
+		if page.NextCursor == "" {
+			return all
+		}
+		filter.Cursor = page.NextCursor
+	}
+}
+
+// executions returns how often each job began to run.
+func (s *killSite) executions() map[string]int {
+	s.t.Helper()
+	data, err := os.ReadFile(s.runs)
+	s.must(err)
+	began := map[string]int{}
+	for id := range strings.FieldsSeq(string(data)) {
+		began[id]++
+	}
+	return began
+}
+
+// killed says who was killed how often.
+func (s *killSite) killed() string {
+	var parts []string
+	for _, v := range s.victims {
+		parts = append(parts, fmt.Sprintf("%s killed %d times", v.label, v.kills))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// end stops what runs; after a failure it shows the ends of the logs.
+func (s *killSite) end() {
+	for _, v := range s.victims {
+		_ = v.kill()
+		_ = v.log.Close()
+		if s.t.Failed() {
+			data, _ := os.ReadFile(v.log.Name())
+			s.t.Logf("the end of %s:\n%s", v.log.Name(), data[max(len(data)-4000, 0):])
+		}
+	}
+}
+
+func (s *killSite) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *killSite) eventually(what string, try func(context.Context) error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return
+		}
+		pause(ctx, 20*time.Millisecond)
+		if ctx.Err() != nil {
+			s.t.Fatalf("waited too long for %s: %v", what, err)
+		}
+	}
+}
+
+func (v *victim) start() error {
+	v.cmd = exec.Command(filepath.Join(bin, v.name), v.args...)
+	v.cmd.Env, v.cmd.Stdout, v.cmd.Stderr = v.env, v.log, v.log
+	return v.cmd.Start()
+}
+
+// kill kills the process, which cannot know, and waits until it is gone. One
+// that ended by itself is an error.
+func (v *victim) kill() error {
+	if v.cmd == nil || v.cmd.ProcessState != nil {
+		return nil
+	}
+	err := v.cmd.Process.Kill()
+	if waited := v.cmd.Wait(); err != nil || v.cmd.ProcessState.Exited() {
+		return fmt.Errorf("%s (%s) ended by itself: %w", v.name, v.label, errors.Join(err, waited))
+	}
+	return nil
+}
+
+func notFound(err error) bool {
+	var p *agentapi.Problem
+	return errors.As(err, &p) && p.Status == http.StatusNotFound
+}
+
+func client(t *testing.T, addr, token string) *agentapi.Client {
+	t.Helper()
+	c, err := agentapi.NewClient(agentapi.ClientConfig{Server: "http://" + addr, Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdle)
+	return c
+}
+
+// loopback returns an address that nobody listens on.
+func loopback(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, bytes.TrimLeft([]byte(text), "\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
