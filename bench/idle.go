@@ -135,4 +135,9 @@ func (l *lookout) printed() string {
 }
 
 // agentdConfig is a small configuration of agentd.
-const agentdConfig = `%s %s %s`
+const agentdConfig = `server: http://%s
+token: %s
+state_dir: %s
+commands:
+  - {name: uptime, help: how long this machine is up, argv: [uptime]}
+`

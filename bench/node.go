@@ -52,7 +52,7 @@ func newNode(ctx context.Context, p programs, dir string) (*node, error) {
 		return nil, err
 	}
 	n := &node{programs: p, addr: addr, config: filepath.Join(dir, "skadi.yaml")}
-	config := fmt.Sprintf("listen: %s\nstore: {driver: sqlite, path: %s}\n", addr, filepath.Join(dir, databaseName))
+	config := fmt.Sprintf("listen: %s\nstore: {driver: sqlite, path: %q}\n", addr, filepath.Join(dir, databaseName))
 	if err := os.WriteFile(n.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
