@@ -15,19 +15,25 @@ import (
 const maxItems = 1000
 
 // poll hands out jobs and waits for them. Ten thousand agents do so at once,
-// so what it no longer needs is given back before it waits.
+// so what it no longer needs is given back before it waits, and its own frame
+// holds little: a stack can shrink to the least that its frames take.
 func (c *call) poll() error {
 	r, err := c.pollRequest()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.waiting(min(r.Wait, job.MaxWait))
-	defer cancel()
-	answer, err := c.api.cfg.Jobs.Poll(ctx, c.caller(), r)
-	if err != nil && (ctx.Err() == nil || c.context().Err() != nil) {
+	c.release()
+	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
+	if err != nil && !c.stopping() { // to an agent, the server's stop is no error
 		return err
 	}
-	// Else the server stops, and that is no error to an agent.
+	return c.handOver(answer)
+}
+
+// handOver answers a poll.
+//
+//go:noinline
+func (c *call) handOver(answer job.PollAnswer) error {
 	w := agentapi.PollAnswer{
 		Jobs:   make([]agentapi.Assignment, len(answer.Jobs)),
 		Cancel: wireHolds(answer.Cancel),
@@ -38,6 +44,7 @@ func (c *call) poll() error {
 	return c.json(http.StatusOK, w)
 }
 
+//go:noinline
 func (c *call) pollRequest() (job.PollRequest, error) {
 	var w agentapi.PollRequest
 	if err := c.decodeOptional(&w); err != nil {

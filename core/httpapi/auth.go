@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,8 +107,7 @@ func anything(a access.Action) string {
 // is done whether or not that succeeds, so a failure is only logged.
 func (c *call) record(r access.Record) (code string) {
 	r.Space, r.Who = c.token.Space, c.principal()
-	// The caller may be gone already; the record is wanted all the same.
-	code, err := c.api.cfg.Auditor.Record(context.WithoutCancel(c.context()), r)
+	code, err := c.api.cfg.Auditor.Record(c.context(), r)
 	if err != nil {
 		c.api.log.Error("could not write the audit log", "request_id", c.id, "code", code, "err", err)
 	}

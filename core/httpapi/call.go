@@ -34,7 +34,6 @@ type call struct {
 
 func (c *call) request() *http.Request   { return c.echo.Request() }
 func (c *call) response() *echo.Response { return c.echo.Response() }
-func (c *call) context() context.Context { return c.echo.Request().Context() }
 
 // serve does what all calls share: request ID, deadlines, authentication,
 // answering errors, and surviving a panic. A routing error is answered as err.
@@ -65,7 +64,7 @@ func (c *call) done(begun time.Time) {
 	}
 	status := c.response().Status
 	c.api.metrics.count(c.route, c.request().Method, status)
-	if ctx := c.context(); c.api.log.Enabled(ctx, slog.LevelDebug) {
+	if ctx := c.request().Context(); c.api.log.Enabled(ctx, slog.LevelDebug) {
 		c.api.log.LogAttrs(ctx, slog.LevelDebug, "request",
 			slog.String("method", c.request().Method), slog.String("path", c.request().URL.Path),
 			slog.Int("status", status), slog.Duration("took", time.Since(begun)),
@@ -96,7 +95,12 @@ func (c *call) identify() {
 	} else {
 		c.id = newID()
 	}
+}
+
+// begin answers with a status. The headers are the caller's to set before it.
+func (c *call) begin(status int) {
 	c.response().Header()[echo.HeaderXRequestID] = []string{c.id}
+	c.response().WriteHeader(status)
 }
 
 func saneID(id string) bool {
@@ -134,31 +138,43 @@ func (c *call) setWriteDeadline(at time.Time) {
 	_ = http.NewResponseController(c.response().Writer).SetWriteDeadline(at)
 }
 
-// waiting returns the context of a call that may wait that long. It ends when
-// the caller goes away and when the server stops.
-func (c *call) waiting(wait time.Duration) (context.Context, context.CancelFunc) {
-	if wait <= 0 {
-		return c.context(), func() {}
-	}
+// context returns the context of what is done at once. It does not end early:
+// who goes away after asking for a job has asked for it, and a server that
+// stops lets calls finish.
+func (c *call) context() context.Context { return context.WithoutCancel(c.request().Context()) }
+
+// waiting returns the context of a call that may wait that long, or stream. It
+// ends when the caller goes away and when the server stops.
+func (c *call) waiting(wait time.Duration) context.Context {
 	c.setWriteDeadline(time.Now().Add(wait + writeTime))
-	return c.untilStop()
+	return c.request().Context()
 }
 
-// untilStop returns the call's context, ended also when the server stops.
-func (c *call) untilStop() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(c.context())
-	if stopping, ok := ctx.Value(stoppingKey{}).(context.Context); ok {
-		detach := context.AfterFunc(stopping, cancel)
-		return ctx, func() { detach(); cancel() }
+// left reports whether the caller went away.
+func (c *call) left() bool { return c.request().Context().Err() != nil && !c.stopping() }
+
+// stopping reports whether the server stops.
+func (c *call) stopping() bool {
+	stopping, ok := c.request().Context().Value(stoppingKey{}).(context.Context)
+	return ok && stopping.Err() != nil
+}
+
+// release lets go of what a call that waits needs no longer. Nothing reads a
+// request's header after its handler has begun.
+func (c *call) release() {
+	r := c.request()
+	forwarded := r.Header[echo.HeaderXForwardedFor] // for the log
+	r.Header = nil
+	if forwarded != nil {
+		r.Header = http.Header{echo.HeaderXForwardedFor: forwarded}
 	}
-	return ctx, cancel
 }
 
 // json answers with a value.
 func (c *call) json(status int, v any) error { return c.write(status, "application/json", v) }
 
 func (c *call) noContent() error {
-	c.response().WriteHeader(http.StatusNoContent)
+	c.begin(http.StatusNoContent)
 	return nil
 }
 
@@ -173,7 +189,7 @@ func (c *call) write(status int, contentType string, v any) error {
 	h := c.response().Header()
 	h["Content-Type"] = []string{contentType}
 	h["Cache-Control"] = noStore
-	c.response().WriteHeader(status)
+	c.begin(status)
 	// An error means that the caller is gone, and there is nobody to tell.
 	_, _ = c.response().Write(b.Bytes())
 	return nil
@@ -184,9 +200,9 @@ var noStore = []string{"no-store"}
 // problem answers with what err is to the caller, and logs what is our fault.
 func (c *call) problem(err error) {
 	f := failureOf(err)
-	ctx := c.context()
-	if ctx.Err() != nil && f.problem.Status >= 500 {
-		// The caller went away, and what it caused came to nothing.
+	ctx := c.request().Context()
+	if f.problem.Status >= 500 && c.left() {
+		// What the caller caused by going away need not be told.
 		c.response().Status = statusClientGone
 		return
 	}
@@ -202,7 +218,7 @@ func (c *call) problem(err error) {
 	p.Instance = c.request().URL.Path
 	f.headers(c.response().Header())
 	if err := c.write(p.Status, problemType, &p); err != nil {
-		c.response().WriteHeader(http.StatusInternalServerError)
+		c.begin(http.StatusInternalServerError)
 	}
 }
 

@@ -149,7 +149,7 @@ func tell(c chan<- string, key string) {
 }
 
 // watched waits until somebody waits for the key, or no longer does.
-func watched(t *testing.T, c <-chan string, key string) {
+func watched(t testing.TB, c <-chan string, key string) {
 	t.Helper()
 	for {
 		select {
@@ -164,7 +164,7 @@ func watched(t *testing.T, c <-chan string, key string) {
 }
 
 // setup makes an env. change may alter the API's config.
-func setup(t *testing.T, change ...func(*Config)) *env {
+func setup(t testing.TB, change ...func(*Config)) *env {
 	t.Helper()
 	e := &env{clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, logged: &lockedBuffer{}, client: newClient(t)}
 	db, err := store.OpenSQLite(t.Context(), store.SQLiteConfig{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: e.clock.Now})
@@ -178,7 +178,7 @@ func setup(t *testing.T, change ...func(*Config)) *env {
 	})
 	log := slog.New(slog.NewTextHandler(e.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	e.db, e.store = db, &faulty{Store: db}
-	e.waker = &watchedWaker{Waker: queue.NewWaker(), begun: make(chan string, 100), ended: make(chan string, 100)}
+	e.waker = &watchedWaker{Waker: queue.NewWaker(), begun: make(chan string, 4096), ended: make(chan string, 4096)}
 	begun := e.clock.Now()
 	e.jobs = job.New(job.Config{
 		Store: e.store, Waker: e.waker, Clock: e.clock.Now, Logger: log,
@@ -214,7 +214,7 @@ func setup(t *testing.T, change ...func(*Config)) *env {
 }
 
 // tokenIn makes a token of some space.
-func (e *env) tokenIn(t *testing.T, space, name string, role access.Role) string {
+func (e *env) tokenIn(t testing.TB, space, name string, role access.Role) string {
 	t.Helper()
 	secret, err := e.tokens.Create(t.Context(), space, name, role, "", "")
 	if err != nil {
@@ -223,13 +223,13 @@ func (e *env) tokenIn(t *testing.T, space, name string, role access.Role) string
 	return secret.Reveal()
 }
 
-func (e *env) token(t *testing.T, name string, role access.Role) string {
+func (e *env) token(t testing.TB, name string, role access.Role) string {
 	t.Helper()
 	return e.tokenIn(t, job.DefaultSpace, name, role)
 }
 
 // agent makes an agent that has checked in, and returns its token.
-func (e *env) agent(t *testing.T, name string) string {
+func (e *env) agent(t testing.TB, name string) string {
 	t.Helper()
 	a, err := e.jobs.CreateAgent(t.Context(), job.DefaultSpace, name)
 	if err != nil {
@@ -335,7 +335,7 @@ func as[T any](t *testing.T, a answer, status int) (v T) {
 	return v
 }
 
-func encode(t *testing.T, v any) string {
+func encode(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -366,7 +366,7 @@ func (e *env) job(t *testing.T, id string) agentapi.Job {
 }
 
 // waitForPoll returns once web-1 waits in a poll.
-func (e *env) waitForPoll(t *testing.T) {
+func (e *env) waitForPoll(t testing.TB) {
 	t.Helper()
 	watched(t, e.waker.begun, job.WakeAgent(job.DefaultSpace, "web-1"))
 }
@@ -396,7 +396,7 @@ var (
 )
 
 // remember notes what the API answered, from its metrics.
-func remember(t *testing.T, a *API) {
+func remember(t testing.TB, a *API) {
 	t.Helper()
 	families, err := a.metrics.registry.Gather()
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -92,8 +94,8 @@ func notReady(err error) error {
 }
 
 func (c *call) openAPI() error {
-	h := c.response().Header()
-	h.Set("Content-Type", "application/yaml")
+	c.response().Header().Set("Content-Type", "application/yaml")
+	c.begin(http.StatusOK)
 	_, _ = c.response().Write(openAPI)
 	return nil
 }
@@ -105,6 +107,7 @@ func (c *call) explainProblem() error {
 		return fail(agentapi.ProblemNotFound, "there is no such type of problem")
 	}
 	c.response().Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.begin(http.StatusOK)
 	_, _ = c.response().Write([]byte(kind.Title + ".\n\n" + kind.Help + "\n"))
 	return nil
 }
@@ -117,7 +120,9 @@ func (c *call) adapter() error {
 	if !ok {
 		return fail(agentapi.ProblemNotFound, "no adapter is mounted here; skadi config check prints the addresses of those that are")
 	}
-	r := c.request()
+	// An adapter finishes what it began, also when the server stops.
+	r := c.request().WithContext(c.context())
+	c.response().Header()[echo.HeaderXRequestID] = []string{c.id}
 	r.Body = http.MaxBytesReader(c.response(), r.Body, c.route.limit(c.api))
 	http.StripPrefix("/adapters/"+account, h).ServeHTTP(c.response(), r)
 	return nil

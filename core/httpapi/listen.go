@@ -133,10 +133,11 @@ type stoppingKey struct{}
 // once with what there is, streams end, others get the grace to finish, and
 // Serve returns nil. An error means that serving failed before that.
 func (s *Server) Serve(ctx context.Context, handler http.Handler) error {
-	// Requests outlive ctx by the grace, so their context is not its child.
-	stopping, stop := context.WithCancel(context.Background())
+	// The context of every request ends with stopping, so that what waits
+	// needs no other signal; what does not wait goes on without it.
+	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	base := context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, stopping)
+	base := context.WithValue(stopping, stoppingKey{}, stopping)
 	srv := &http.Server{
 		Handler:           handler,
 		TLSConfig:         s.tls,

@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-func listen(t *testing.T, cfg ListenConfig) *Server {
+func listen(t testing.TB, cfg ListenConfig) *Server {
 	t.Helper()
 	s, err := Listen(t.Context(), cfg)
 	if err != nil {
@@ -33,7 +33,7 @@ func listen(t *testing.T, cfg ListenConfig) *Server {
 }
 
 // start serves h until the test ends, or until stop is called.
-func start(t *testing.T, s *Server, h http.Handler) (stop func()) {
+func start(t testing.TB, s *Server, h http.Handler) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
@@ -257,7 +257,7 @@ func TestStopCutsOffAfterTheGrace(t *testing.T) {
 }
 
 // writeCert writes a certificate for this machine and its key.
-func writeCert(t *testing.T, dir, name string) (certFile, keyFile string) {
+func writeCert(t testing.TB, dir, name string) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

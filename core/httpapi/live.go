@@ -28,8 +28,7 @@ func (c *call) streamOutput() error {
 	// Watching before reading leaves no moment at which a change is missed.
 	woken, stop := c.api.cfg.Jobs.Watch(job.WakeJob(j.ID))
 	defer stop()
-	ctx, cancel := c.untilStop()
-	defer cancel()
+	ctx := c.waiting(0)
 	s, err := c.openStream()
 	if err != nil {
 		return nil //nolint:nilerr // the reader is gone
@@ -98,8 +97,7 @@ func (c *call) streamEvents() error {
 	if c.api.cfg.Queue == nil {
 		return fail(agentapi.ProblemUnavailable, "this server tells no events")
 	}
-	ctx, cancel := c.untilStop()
-	defer cancel()
+	ctx := c.waiting(0)
 	messages, err := c.api.cfg.Queue.Subscribe(ctx, c.token.Space)
 	if err != nil {
 		return fail(agentapi.ProblemUnavailable, "the queue tells no events at the moment").because(err)

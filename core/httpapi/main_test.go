@@ -61,7 +61,7 @@ func record(h http.Handler, peer, path string) *httptest.ResponseRecorder {
 }
 
 // newClient returns a client whose connections are closed when the test ends.
-func newClient(t *testing.T) *http.Client {
+func newClient(t testing.TB) *http.Client {
 	t.Helper()
 	tr := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(tr.CloseIdleConnections)

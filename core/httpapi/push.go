@@ -71,11 +71,9 @@ func (c *call) push() error {
 // await waits until the job is final. It exists whatever happens meanwhile,
 // so that the caller gets it as it was rather than an error.
 func (c *call) await(j job.Job, wait time.Duration) job.Job {
-	ctx, cancel := c.waiting(wait)
-	defer cancel()
-	later, err := c.api.cfg.Jobs.Wait(ctx, j.Space, j.ID, wait)
+	later, err := c.api.cfg.Jobs.Wait(c.waiting(wait), j.Space, j.ID, wait)
 	if err != nil {
-		if c.context().Err() == nil {
+		if c.request().Context().Err() == nil {
 			c.api.log.Warn("could not wait for a job", "job", j.ID, "request_id", c.id, "err", err)
 		}
 		return j

@@ -33,7 +33,7 @@ func (c *call) openStream() (*stream, error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	s := &stream{c: c, rc: http.NewResponseController(c.response().Writer)}
-	c.response().WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK)
 	s.buf.WriteString("retry: 1000\n\n")
 	return s, s.flush()
 }
