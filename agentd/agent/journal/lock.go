@@ -23,20 +23,15 @@ func Lock(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the state folder: %w", err)
-	}
-	switch taken, err := lockFile(f); {
+	f, taken, err := openLocked(path)
+	switch {
 	case err != nil:
-		_ = f.Close()
 		return nil, fmt.Errorf("lock the state folder %s: %w", dir, err)
 	case !taken:
 		who := ""
 		if pid, err := os.ReadFile(path); err == nil && len(pid) > 0 { // unreadable on Windows while locked
 			who = ", process " + strings.TrimSpace(string(pid))
 		}
-		_ = f.Close()
 		return nil, fmt.Errorf("the state folder %s %w%s; give each agent a folder of its own", dir, ErrLocked, who)
 	}
 	// The number only helps whoever reads the message above.

@@ -6,18 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
-// lockFile takes the file's lock, which ends with the process, and reports
-// whether it was free.
-func lockFile(f *os.File) (taken bool, err error) {
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return false, nil
+// openLocked opens the file and takes its lock, which ends with the process;
+// taken is false if another one holds it.
+func openLocked(path string) (f *os.File, taken bool, err error) {
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, err
 	}
-	return err == nil, err
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor fits
+	if err == nil {
+		return f, true, nil
+	}
+	_ = f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, false, nil
+	}
+	return nil, false, err
 }
 
 // checkMode refuses a folder in which others could replace the journal.

@@ -3,19 +3,29 @@ package journal
 import (
 	"errors"
 	"os"
-
-	"golang.org/x/sys/windows"
+	"syscall"
 )
 
-// lockFile takes the file's lock, which ends with the process, and reports
-// whether it was free.
-func lockFile(f *os.File) (taken bool, err error) {
-	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,
-		0, 1, 0, &windows.Overlapped{OffsetHigh: 1})
-	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-		return false, nil
+// errorSharingViolation is what opening a file ends with that another process
+// shares with nobody.
+const errorSharingViolation = syscall.Errno(32)
+
+// openLocked opens the file for this process alone, until it ends; taken is
+// false if another one has it open.
+func openLocked(path string) (f *os.File, taken bool, err error) {
+	name, err := syscall.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, false, err
 	}
-	return err == nil, err
+	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
+		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	if errors.Is(err, errorSharingViolation) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return os.NewFile(uintptr(h), path), true, nil
 }
 
 // checkMode has nothing to check: access lists guard the folder.
