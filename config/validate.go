@@ -14,7 +14,7 @@ import (
 
 // checkListen refuses to let tokens travel unencrypted.
 func (c *Config) checkListen() error {
-	if err := checkAddr("listen", c.Listen); err != nil {
+	if err := checkAddr("listen", c.Listen, "127.0.0.1:8080 or :8443"); err != nil {
 		return err
 	}
 	if c.TLS.Cert != "" || len(c.TrustedProxies) > 0 || isLoopback(c.Listen) {
@@ -25,10 +25,10 @@ func (c *Config) checkListen() error {
 }
 
 // checkAddr checks host:port.
-func checkAddr(path, addr string) error {
+func checkAddr(path, addr, example string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return strictyaml.Invalid(path, "%q is not of the form host:port, such as 127.0.0.1:8080 or :8443", addr)
+		return strictyaml.Invalid(path, "%q is not of the form host:port, such as %s", addr, example)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || fmt.Sprint(n) != port {
 		return strictyaml.Invalid(path, "%q does not end with a port from 0 to 65535", addr)
@@ -97,7 +97,7 @@ func (s *Store) Validate() error {
 	case s.Driver == SQLite && s.Path == "":
 		return strictyaml.Invalid("path", "is empty; name the file that sqlite keeps everything in")
 	case s.Driver == MySQL && s.DSN == "":
-		return strictyaml.Invalid("driver", "mysql needs store.dsn, as user:password@tcp(host:3306)/name")
+		return strictyaml.Invalid("dsn", "is missing; driver: mysql needs it, as user:password@tcp(host:3306)/name")
 	}
 	return nil
 }
@@ -108,11 +108,11 @@ func (q *Queue) Validate() error {
 		return nil
 	}
 	if len(q.Addrs) == 0 {
-		return strictyaml.Invalid("driver", "redis needs queue.addrs, as [host:6379]")
+		return strictyaml.Invalid("addrs", "is missing; driver: redis needs it, as [host:6379]")
 	}
 	var errs []error
 	for i, addr := range q.Addrs {
-		errs = append(errs, checkAddr(fmt.Sprintf("addrs[%d]", i), addr))
+		errs = append(errs, checkAddr(fmt.Sprintf("addrs[%d]", i), addr, "redis.example.com:6379"))
 	}
 	if q.Master != "" && q.Cluster {
 		errs = append(errs, strictyaml.Invalid("cluster", "is not true together with queue.master: redis is reached by Sentinels or as a cluster"))
@@ -148,5 +148,5 @@ func (m *Metrics) Validate() error {
 	if m.Listen == "" {
 		return nil
 	}
-	return checkAddr("listen", m.Listen)
+	return checkAddr("listen", m.Listen, "127.0.0.1:9090")
 }

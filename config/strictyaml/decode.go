@@ -148,7 +148,6 @@ func (d *decoder) structure(n *node, path string, v reflect.Value, known []strin
 	}
 	rest := slices.IndexFunc(fields, func(f Field) bool { return f.Rest })
 	right := append(names(fields), known...)
-	before := len(d.faults)
 	seen := map[string]bool{}
 	for _, e := range n.entries {
 		f, ok := named(fields, e.key)
@@ -168,9 +167,7 @@ func (d *decoder) structure(n *node, path string, v reflect.Value, known []strin
 	if rest >= 0 {
 		v.Field(fields[rest].Index).Set(reflect.ValueOf(Section{doc: d.doc, node: n, path: path, known: names(fields)}))
 	}
-	if len(d.faults) == before && !n.flawed {
-		d.validate(path, v)
-	}
+	d.validate(path, v)
 }
 
 func (d *decoder) unknown(e entry, path string, right []string) {
@@ -183,13 +180,26 @@ func (d *decoder) unknown(e entry, path string, right []string) {
 	d.fail(e.at, path, "%s", s)
 }
 
-// validate lets a struct check itself.
+// validate lets a struct check itself. What it says of values that are at
+// fault already is left out: it saw a default in their place.
 func (d *decoder) validate(path string, v reflect.Value) {
 	checks, ok := v.Addr().Interface().(Validator)
 	if !ok {
 		return
 	}
-	d.faults = append(d.faults, d.doc.Place(path, checks.Validate())...)
+	already := slices.Concat(d.doc.faults, d.faults)
+	for _, e := range d.doc.Place(path, checks.Validate()) {
+		if !slices.ContainsFunc(already, func(f *Error) bool { return holds(f.Path, e.Path) || holds(e.Path, f.Path) }) {
+			d.faults = append(d.faults, e)
+		}
+	}
+}
+
+// holds reports whether the value at the first path contains the other, or is
+// it.
+func holds(outer, inner string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && outer != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Place finds the places of an error that says which values it is about, and

@@ -25,6 +25,8 @@ const (
 type Document struct {
 	name string
 	root *node // nil if the file is empty
+	// faults are what Parse found.
+	faults []*Error
 }
 
 // Parse reads a file; name is what errors call it. With an error, which is
@@ -42,6 +44,7 @@ func Parse(name string, data []byte, lookup Lookup) (*Document, error) {
 	}
 	b := &builder{file: name, lookup: lookup}
 	d.root = b.document(file)
+	d.faults = b.faults
 	return d, Sorted(b.faults...)
 }
 

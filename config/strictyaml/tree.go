@@ -49,9 +49,6 @@ type node struct {
 	raw     string
 	items   []*node
 	entries []entry
-	// flawed says that a fault was reported for something in this value, so
-	// that it is not judged as a whole.
-	flawed bool
 }
 
 // entry is one key of a mapping.
@@ -73,7 +70,7 @@ func (b *builder) fail(at place, path, format string, args ...any) *node {
 	b.faults = append(b.faults, &Error{
 		File: b.file, Line: at.line, Column: at.column, Path: path, Detail: fmt.Sprintf(format, args...),
 	})
-	return &node{kind: broken, at: at, flawed: true}
+	return &node{kind: broken, at: at}
 }
 
 func (b *builder) document(file *ast.File) *node {
@@ -145,9 +142,7 @@ func (b *builder) text(at place, path, raw string) *node {
 func (b *builder) sequence(n *ast.SequenceNode, at place, path string, depth int) *node {
 	list := &node{kind: sequence, at: at}
 	for i, item := range n.Values {
-		value := b.value(item, start(item), fmt.Sprintf("%s[%d]", path, i), depth+1)
-		list.items = append(list.items, value)
-		list.flawed = list.flawed || value.flawed
+		list.items = append(list.items, b.value(item, start(item), fmt.Sprintf("%s[%d]", path, i), depth+1))
 	}
 	return list
 }
@@ -160,7 +155,6 @@ func (b *builder) mapping(pairs []*ast.MappingValueNode, at place, path string, 
 		key, ok := keyText(pair.Key)
 		if !ok {
 			b.fail(at, path, "a key must be plain text; put quotes around it")
-			m.flawed = true
 			continue
 		}
 		value := b.value(pair.Value, at, join(path, key), depth+1)
@@ -170,7 +164,6 @@ func (b *builder) mapping(pairs []*ast.MappingValueNode, at place, path string, 
 		}
 		lines[key] = at.line
 		m.entries = append(m.entries, entry{key: key, at: at, value: value})
-		m.flawed = m.flawed || value.flawed
 	}
 	return m
 }
