@@ -364,6 +364,38 @@ func TestKnownAndMayBegin(t *testing.T) {
 	}
 }
 
+func TestMaySendAndApproves(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	for _, tc := range []struct {
+		who, where, agent string
+		want              bool
+	}{
+		{bob, ops, "web-1", true},
+		{bob, "work-slack:C1", "web-1", true}, // what waits for approval
+		{ci, "", "web-1", false},
+		{ci, "", "db-1", false}, // cancel alone
+		{carol, ops, "app-1", false},
+		{dave, "", "app-1", true},
+	} {
+		if got := p.MaySend(tc.who, tc.where, tc.agent); got != tc.want {
+			t.Errorf("MaySend(%q, %q, %q) = %v", tc.who, tc.where, tc.agent, got)
+		}
+	}
+	for who, want := range map[string]bool{alice: true, carol: true, dave: true, bob: false, ci: false} {
+		if p.Approves(who) != want {
+			t.Errorf("Approves(%q) = %v", who, !want)
+		}
+	}
+	none, err := New(Rules{}, dave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if none.Approves(dave) {
+		t.Error("the owner approves where nothing needs it")
+	}
+}
+
 func TestNoRules(t *testing.T) {
 	t.Parallel()
 	p, err := New(Rules{})
