@@ -42,7 +42,7 @@ func configSchema() *cobra.Command {
   # yaml-language-server: $schema=skadi.schema.json`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			schema, err := config.Schema()
+			schema, err := config.Schema(kinds()...)
 			if err != nil {
 				return err
 			}
@@ -50,6 +50,24 @@ func configSchema() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// errOnlyLook ends a factory that was only asked for the struct it decodes.
+var errOnlyLook = errors.New("nothing is made of this")
+
+// kinds returns the kinds of adapter with the keys of their blocks, which each
+// factory shows by the struct that it wants to have filled.
+func kinds() []config.Kind {
+	var all []config.Kind
+	factories := adapters.Factories()
+	for _, name := range slices.Sorted(maps.Keys(factories)) {
+		look := func(cfg any) error {
+			all = append(all, config.Kind{Name: name, Config: cfg})
+			return errOnlyLook
+		}
+		_, _ = factories[name](look, checkEnv(name))
+	}
+	return all
 }
 
 func configCheck() *cobra.Command {

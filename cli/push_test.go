@@ -26,11 +26,10 @@ type fakeServer struct {
 	// hang keeps the output stream open.
 	hang bool
 
-	mu      sync.Mutex
-	pushes  []agentapi.Push
-	keys    []string
-	tokens  []string
-	cancels int
+	mu     sync.Mutex
+	pushes []agentapi.Push
+	keys   []string
+	tokens []string
 }
 
 func newFakeServer(t *testing.T) *fakeServer {

@@ -120,8 +120,14 @@ type process struct {
 // start runs a program until the test ends.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, name), args...)
-	cmd.Env = environment(t, env)
+	return startIn(t, "", environment(t, env), filepath.Join(bin, name), args...)
+}
+
+// startIn is start in a folder and an environment.
+func startIn(t *testing.T, dir string, env []string, program string, args ...string) *process {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, env
 	p := &process{t: t, cmd: cmd, out: newTranscript(), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	if err := cmd.Start(); err != nil {

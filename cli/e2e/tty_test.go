@@ -19,8 +19,14 @@ type terminal struct {
 // startTTY runs a program in a terminal until the test ends.
 func startTTY(t *testing.T, name string, args ...string) *terminal {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, name), args...)
-	cmd.Env = environment(t, []string{"TERM=xterm-256color"})
+	return startTTYIn(t, "", environment(t, []string{"TERM=xterm-256color"}), filepath.Join(bin, name), args...)
+}
+
+// startTTYIn is startTTY in a folder and an environment.
+func startTTYIn(t *testing.T, dir string, env []string, program string, args ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, env
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
 	if err != nil {
 		t.Fatal(err)
