@@ -15,25 +15,52 @@ import (
 const maxItems = 1000
 
 // poll hands out jobs and waits for them. Ten thousand agents do so at once,
-// so what it no longer needs is given back before it waits, and its own frame
-// holds little: a stack can shrink to the least that its frames take.
+// so a call that has waited for a while is parked. Until then what it needs no
+// longer is given back, and its frame holds little: a stack shrinks no further
+// than its frames.
 func (c *call) poll() error {
 	r, err := c.pollRequest()
 	if err != nil {
 		return err
 	}
 	c.release()
-	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
-	if err != nil && !c.stopping() { // to an agent, the server's stop is no error
-		return err
+	lot, rest := c.lot(), r.Wait-c.api.parkAfter
+	if lot == nil || rest <= 0 {
+		return c.pollFor(r)
 	}
-	return c.handOver(answer)
+	long := r
+	r.Wait, long.Wait = c.api.parkAfter, rest
+	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
+	if nothing(answer, err) && lot.stopping.Err() == nil {
+		if lot.park(c, long) {
+			return nil
+		}
+		return c.pollFor(long)
+	}
+	return c.handOver(answer, err)
+}
+
+// pollFor waits on the connection's own goroutine.
+func (c *call) pollFor(r job.PollRequest) error {
+	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
+	return c.handOver(answer, err)
+}
+
+func nothing(a job.PollAnswer, err error) bool {
+	return err == nil && len(a.Jobs) == 0 && len(a.Cancel) == 0
 }
 
 // handOver answers a poll.
 //
 //go:noinline
-func (c *call) handOver(answer job.PollAnswer) error {
+func (c *call) handOver(answer job.PollAnswer, err error) error {
+	if err != nil && !c.stopping() { // to an agent, the server's stop is no error
+		return err
+	}
+	return c.json(http.StatusOK, wirePollAnswer(answer))
+}
+
+func wirePollAnswer(answer job.PollAnswer) agentapi.PollAnswer {
 	w := agentapi.PollAnswer{
 		Jobs:   make([]agentapi.Assignment, len(answer.Jobs)),
 		Cancel: wireHolds(answer.Cancel),
@@ -41,7 +68,7 @@ func (c *call) handOver(answer job.PollAnswer) error {
 	for i, j := range answer.Jobs {
 		w.Jobs[i] = assignment(j)
 	}
-	return c.json(http.StatusOK, w)
+	return w
 }
 
 //go:noinline

@@ -16,7 +16,7 @@ import (
 func TestWithCurlAlone(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	if body := e.call(t, http.MethodPost, "/v1/agent/poll", e.web1, "").want(t, http.StatusOK); body != `{"jobs":[],"cancel":[]}`+"\n" {
+	if body := e.call(t, http.MethodPost, "/v1/agent/poll", e.web1, "").want(t, http.StatusOK); body != emptyPoll {
 		t.Errorf("a poll that finds nothing: %s", body)
 	}
 	j := e.push(t, "web-1", "deploy v1")

@@ -68,7 +68,7 @@ type API struct {
 	metrics  *metrics
 	echo     *echo.Echo
 	// Tests shorten these.
-	keepAlive, bodyTime time.Duration
+	keepAlive, bodyTime, parkAfter time.Duration
 }
 
 // New makes an API. It calls nothing yet.
@@ -91,6 +91,7 @@ func New(cfg Config) *API {
 		metrics:   newMetrics(),
 		keepAlive: keepAlive,
 		bodyTime:  bodyTime,
+		parkAfter: parkAfter,
 	}
 	a.echo = a.router()
 	return a

@@ -94,8 +94,8 @@ func TestRequestID(t *testing.T) {
 	if got := id("X-Request-Id", "a", "X-Request-Id", "b"); len(got) != 16 {
 		t.Errorf("two IDs became %q", got)
 	}
-	if id() == id() {
-		t.Error("two requests have the same ID")
+	if one, two := id(), id(); one == two {
+		t.Errorf("two requests have the ID %s", one)
 	}
 	if !strings.Contains(e.logged.String(), "request_id=build-42_a.b") {
 		t.Error("the log does not have the ID")

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -110,8 +111,15 @@ func waitAll(b *testing.B, e *env, s *Server, tokens []string) []net.Conn {
 		if err != nil {
 			b.Fatal(err)
 		}
-		<-e.waker.begun
 		conns[i] = conn
+	}
+	// Each waits twice: at first on its connection's own goroutine, and then
+	// parked.
+	for range 2 * len(conns) {
+		<-e.waker.begun
+	}
+	for range conns {
+		<-e.waker.ended
 	}
 	return conns
 }
@@ -161,6 +169,7 @@ func pushes(b *testing.B, e *env, pb *testing.PB, body string) {
 			b.Error(res, err)
 			return
 		}
-		_, _ = r.Discard(int(res.ContentLength))
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
 	}
 }

@@ -29,7 +29,10 @@ type call struct {
 	// token is who calls; zero on a route that takes anybody.
 	token access.Token
 	// id is the request ID, which answers and logs carry.
-	id string
+	id    string
+	begun time.Time
+	// parked says that the call is answered later, and not from here.
+	parked bool
 }
 
 func (c *call) request() *http.Request   { return c.echo.Request() }
@@ -38,13 +41,12 @@ func (c *call) response() *echo.Response { return c.echo.Response() }
 // serve does what all calls share: request ID, deadlines, authentication,
 // answering errors, and surviving a panic. A routing error is answered as err.
 func (a *API) serve(ec echo.Context, rt *route, err error) {
-	c := &call{api: a, route: rt, echo: ec}
-	begun := time.Now()
-	defer c.done(begun)
+	c := &call{api: a, route: rt, echo: ec, begun: time.Now()}
+	defer c.done()
 	c.identify()
-	c.setWriteDeadline(begun.Add(writeTime))
+	c.setWriteDeadline(c.begun.Add(writeTime))
 	if r := c.request(); r.Body != nil && r.Body != http.NoBody {
-		c.setReadDeadline(begun.Add(a.bodyTime))
+		c.setReadDeadline(c.begun.Add(a.bodyTime))
 	}
 	if err == nil {
 		err = c.authenticate()
@@ -58,19 +60,42 @@ func (a *API) serve(ec echo.Context, rt *route, err error) {
 }
 
 // done ends a call, also one that panicked.
-func (c *call) done(begun time.Time) {
+func (c *call) done() {
 	if p := recover(); p != nil {
 		c.panicked(p)
 	}
-	status := c.response().Status
-	c.api.metrics.count(c.route, c.request().Method, status)
-	if ctx := c.request().Context(); c.api.log.Enabled(ctx, slog.LevelDebug) {
-		c.api.log.LogAttrs(ctx, slog.LevelDebug, "request",
-			slog.String("method", c.request().Method), slog.String("path", c.request().URL.Path),
-			slog.Int("status", status), slog.Duration("took", time.Since(begun)),
-			slog.String("from", c.echo.RealIP()), slog.String("token", c.token.Name),
-			slog.String("request_id", c.id))
+	if !c.parked {
+		c.finished().log(c.request().Context(), c.response().Status)
 	}
+}
+
+// finished is what metrics and the log show of a call.
+type finished struct {
+	api                *API
+	route              *route
+	begun              time.Time
+	method, path, from string
+	token, id          string
+}
+
+func (c *call) finished() finished {
+	f := finished{api: c.api, route: c.route, begun: c.begun, method: c.request().Method}
+	f.path, f.token, f.id = c.request().URL.Path, c.token.Name, c.id
+	if c.api.log.Enabled(c.request().Context(), slog.LevelDebug) {
+		f.from = c.echo.RealIP()
+	}
+	return f
+}
+
+func (f finished) log(ctx context.Context, status int) {
+	f.api.metrics.count(f.route, f.method, status)
+	if !f.api.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	f.api.log.LogAttrs(ctx, slog.LevelDebug, "request",
+		slog.String("method", f.method), slog.String("path", f.path), slog.Int("status", status),
+		slog.Duration("took", time.Since(f.begun)), slog.String("from", f.from),
+		slog.String("token", f.token), slog.String("request_id", f.id))
 }
 
 // panicked answers 500 if nothing was answered yet, and else breaks the
@@ -155,8 +180,14 @@ func (c *call) left() bool { return c.request().Context().Err() != nil && !c.sto
 
 // stopping reports whether the server stops.
 func (c *call) stopping() bool {
-	stopping, ok := c.request().Context().Value(stoppingKey{}).(context.Context)
-	return ok && stopping.Err() != nil
+	l := c.lot()
+	return l != nil && l.stopping.Err() != nil
+}
+
+// lot is where the server parks calls that wait; nil on a server of others.
+func (c *call) lot() *lot {
+	l, _ := c.request().Context().Value(lotKey{}).(*lot)
+	return l
 }
 
 // release lets go of what a call that waits needs no longer. Nothing reads a
@@ -181,9 +212,7 @@ func (c *call) noContent() error {
 func (c *call) write(status int, contentType string, v any) error {
 	b := bodies.Get().(*bytes.Buffer)
 	defer releaseBody(b)
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := encodeJSON(b, v); err != nil {
 		return err
 	}
 	h := c.response().Header()
@@ -195,31 +224,41 @@ func (c *call) write(status int, contentType string, v any) error {
 	return nil
 }
 
+func encodeJSON(b *bytes.Buffer, v any) error {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
 var noStore = []string{"no-store"}
 
 // problem answers with what err is to the caller, and logs what is our fault.
 func (c *call) problem(err error) {
 	f := failureOf(err)
-	ctx := c.request().Context()
 	if f.problem.Status >= 500 && c.left() {
 		// What the caller caused by going away need not be told.
 		c.response().Status = statusClientGone
 		return
 	}
-	if f.problem.Status >= 500 {
-		c.api.log.ErrorContext(ctx, "a request failed", "method", c.request().Method,
-			"path", c.request().URL.Path, "status", f.problem.Status, "request_id", c.id, "err", err)
-	}
+	p := f.tell(c.finished(), err)
 	if c.response().Committed {
 		return // a stream that broke off
 	}
-	p := f.problem
-	p.RequestID = c.id
-	p.Instance = c.request().URL.Path
 	f.headers(c.response().Header())
-	if err := c.write(p.Status, problemType, &p); err != nil {
+	if err := c.write(p.Status, problemType, p); err != nil {
 		c.begin(http.StatusInternalServerError)
 	}
+}
+
+// tell returns what the caller is told, and logs what is our fault.
+func (f *failure) tell(of finished, err error) *agentapi.Problem {
+	if f.problem.Status >= 500 {
+		of.api.log.Error("a request failed", "method", of.method, "path", of.path,
+			"status", f.problem.Status, "request_id", of.id, "err", err)
+	}
+	p := f.problem
+	p.RequestID, p.Instance = of.id, of.path
+	return &p
 }
 
 // statusClientGone is what logs and metrics show for a caller that went away.

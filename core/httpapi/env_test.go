@@ -92,8 +92,8 @@ func (l *lockedBuffer) String() string {
 type faulty struct {
 	job.Store
 	err atomic.Pointer[error]
-	// panics makes the next read of a job panic.
-	panics atomic.Bool
+	// panics makes the next read of a job panic, panicUpdate the next update.
+	panics, panicUpdate atomic.Bool
 }
 
 func (f *faulty) fail(err error) { f.err.Store(&err) }
@@ -113,6 +113,9 @@ func (f *faulty) Create(ctx context.Context, entries []job.Entry) ([]job.Created
 }
 
 func (f *faulty) Update(ctx context.Context, sel job.Selection, decide job.Decide) ([]job.Updated, error) {
+	if f.panicUpdate.Swap(false) {
+		panic("a mistake in the store")
+	}
 	if err := f.fault(); err != nil {
 		return nil, err
 	}
@@ -251,6 +254,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	// last says that the connection ends with it.
+	last bool
 }
 
 // call sends one request; headers come in pairs.
@@ -298,6 +303,17 @@ func (e *env) send(ctx context.Context, method, path, token, body string, header
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	return answer{what: method + " " + path, status: res.StatusCode, header: res.Header, body: string(b)}, err
+}
+
+// readAnswer reads a response to its end.
+func readAnswer(t *testing.T, res *http.Response) answer {
+	t.Helper()
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{status: res.StatusCode, header: res.Header, body: string(b), last: res.Close}
 }
 
 // want fails the test unless the status is that, and returns the body.

@@ -72,7 +72,9 @@ func Listen(ctx context.Context, cfg ListenConfig) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
+		s.tls = &tls.Config{
+			MinVersion: tls.VersionTLS12, GetCertificate: certs.get, NextProtos: []string{"h2", "http/1.1"},
+		}
 	}
 	var err error
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
@@ -125,10 +127,6 @@ func (s *Server) URL() string {
 // Close gives the address back without serving.
 func (s *Server) Close() error { return s.listener.Close() }
 
-// stoppingKey finds, in the context of a request, the context that ends when
-// the server stops.
-type stoppingKey struct{}
-
 // Serve serves handler until ctx ends. Then calls that wait are answered at
 // once with what there is, streams end, others get the grace to finish, and
 // Serve returns nil. An error means that serving failed before that.
@@ -137,7 +135,12 @@ func (s *Server) Serve(ctx context.Context, handler http.Handler) error {
 	// needs no other signal; what does not wait goes on without it.
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	base := context.WithValue(stopping, stoppingKey{}, stopping)
+	listener := s.listener
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
+	parking := newLot(stopping, listener)
+	base := context.WithValue(stopping, lotKey{}, parking)
 	srv := &http.Server{
 		Handler:           handler,
 		TLSConfig:         s.tls,
@@ -152,26 +155,25 @@ func (s *Server) Serve(ctx context.Context, handler http.Handler) error {
 		srv.Handler = plainOnlyFrom(s.cfg.TrustedProxies, handler)
 	}
 	served := make(chan error, 1)
-	go func() {
-		if s.tls != nil {
-			served <- srv.ServeTLS(s.listener, "", "")
-			return
-		}
-		served <- srv.Serve(s.listener)
-	}()
+	go func() { served <- srv.Serve(parking) }()
 	select {
 	case err := <-served:
+		stop()
+		parking.end(context.WithoutCancel(ctx))
 		return fmt.Errorf("serve on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
 	stop()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 	defer cancel()
+	parked := make(chan struct{})
+	go func() { defer close(parked); parking.end(grace) }()
 	if err := srv.Shutdown(grace); err != nil {
 		s.cfg.Logger.Warn("requests were cut off, since they did not end in time", "grace", s.cfg.Grace)
 		_ = srv.Close()
 	}
-	<-served
+	<-parked
+	s.cfg.Logger.Debug("no longer serving", "address", s.Addr(), "err", <-served)
 	return nil
 }
 

@@ -113,10 +113,7 @@ func TestPlainHTTPBehindProxies(t *testing.T) {
 	s := listen(t, ListenConfig{Addr: ":0", TrustedProxies: trusted})
 	start(t, s, h)
 	_, port, _ := net.SplitHostPort(s.Addr().String())
-	res := get(t, newClient(t), "http://127.0.0.1:"+port+"/")
-	if res.StatusCode != http.StatusNoContent {
-		t.Errorf("from this machine: %s", res.Status)
-	}
+	get(t, newClient(t), "http://127.0.0.1:"+port+"/").want(t, http.StatusNoContent)
 }
 
 func TestCertificateIsRenewed(t *testing.T) {
@@ -178,16 +175,7 @@ func TestServeTLS(t *testing.T) {
 	cert, key := writeCert(t, t.TempDir(), "one")
 	s := listen(t, ListenConfig{Addr: "127.0.0.1:0", Cert: cert, Key: key})
 	start(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
-	pemBytes, err := os.ReadFile(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pemBytes)
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
-	t.Cleanup(tr.CloseIdleConnections)
-	res := get(t, &http.Client{Transport: tr}, s.URL()+"/")
-	if body, _ := io.ReadAll(res.Body); string(body) != "HTTP/2.0" {
+	if body := get(t, tlsClient(t, cert, true), s.URL()+"/").want(t, http.StatusOK); body != "HTTP/2.0" {
 		t.Errorf("got %q; want HTTP/2.0", body)
 	}
 	if !strings.HasPrefix(s.URL(), "https://127.0.0.1:") {
@@ -230,10 +218,11 @@ func TestStopIsGraceful(t *testing.T) {
 
 func TestStopCutsOffAfterTheGrace(t *testing.T) {
 	t.Parallel()
-	entered := make(chan struct{}, 1)
-	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	defer close(release)
+	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		entered <- struct{}{}
-		<-r.Context().Done() // closing the connection ends it
+		<-release
 	})
 	var logged bytes.Buffer
 	s := listen(t, ListenConfig{Addr: "127.0.0.1:0", Grace: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
@@ -286,4 +275,20 @@ func writeCert(t testing.TB, dir, name string) (certFile, keyFile string) {
 		}
 	}
 	return certFile, keyFile
+}
+
+// tlsClient trusts the certificate in the file, and speaks HTTP/2 if asked to.
+func tlsClient(t testing.TB, certFile string, http2 bool) *http.Client {
+	t.Helper()
+	pemBytes, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pemBytes)
+	tr := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: http2,
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
 }

@@ -68,17 +68,16 @@ func newClient(t testing.TB) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-// get fetches url; its body is closed when the test ends.
-func get(t *testing.T, client *http.Client, url string) *http.Response {
+// get fetches url.
+func get(t *testing.T, client *http.Client, url string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:bodyclose // readAnswer does
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	return readAnswer(t, res)
 }
