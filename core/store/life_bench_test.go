@@ -11,10 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
-	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 )
 
@@ -60,7 +58,7 @@ func benchmarkLife(b *testing.B, finished int) {
 	for range 64 {
 		creators.Go(func() {
 			for left.Add(-1) >= 0 {
-				if _, err := s.Create(ctx, []job.Entry{benchEntry("web-1")}); err != nil {
+				if _, err := s.Create(ctx, []job.Entry{testEntry("web-1")}); err != nil {
 					b.Error(err)
 					return
 				}
@@ -90,29 +88,6 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func benchEntry(agent string) job.Entry {
-	return job.Entry{
-		Draft: &job.Draft{
-			ID: uuid.Must(uuid.NewV7()).String(), Space: "default", Agent: agent, Message: "deploy v1.2.3 to production",
-			Sender: chat.Sender{Account: "token", User: "ci", Name: "ci"},
-		},
-		Admit: func(now time.Time, d job.Draft, _ *job.Agent) (job.Job, []job.Event, error) {
-			j := job.Job{
-				ID: d.ID, Space: d.Space, Num: d.Num, Agent: d.Agent, Message: d.Message, Sender: d.Sender,
-				CreatedAt: now, DueAt: now.Add(time.Hour), Status: job.Queuing, Version: 1,
-			}
-			return j, []job.Event{benchEvent(j, now)}, nil
-		},
-	}
-}
-
-func benchEvent(j job.Job, now time.Time) job.Event {
-	return job.Event{
-		Subject: j.ID, Version: j.Version, Space: j.Space, Kind: job.EventJobStatus, At: now,
-		Status: j.Status, Reason: j.Reason, By: "token:ci", Agent: j.Agent, Num: j.Num,
-	}
-}
-
 func benchAgent(ctx context.Context, b *testing.B, s *SQLite, wake <-chan struct{}, over chan<- struct{}, told func()) {
 	results := make(chan []string, 16)
 	var reporter sync.WaitGroup
@@ -120,12 +95,7 @@ func benchAgent(ctx context.Context, b *testing.B, s *SQLite, wake <-chan struct
 	defer close(results)
 	reporter.Go(func() {
 		for ids := range results {
-			_, err := s.Update(context.WithoutCancel(ctx), job.ByID("default", ids...), func(v job.View) (*job.Change, error) {
-				j, zero := v.Job, 0
-				j.Status, j.FinishedAt, j.Version = job.Succeeded, v.Now, j.Version+1
-				j.Result = &job.Result{Output: "deployed v1.2.3\n", ExitCode: &zero, Digest: "0123456789abcdef01234567"}
-				return &job.Change{Job: j, Events: []job.Event{benchEvent(j, v.Now)}}, nil
-			})
+			_, err := s.Update(context.WithoutCancel(ctx), job.ByID("default", ids...), testMove(job.Succeeded))
 			if err != nil {
 				b.Error(err)
 			}
@@ -136,12 +106,7 @@ func benchAgent(ctx context.Context, b *testing.B, s *SQLite, wake <-chan struct
 		}
 	})
 	for {
-		us, err := s.Update(context.WithoutCancel(ctx), job.Claimable("default", "web-1", 100), func(v job.View) (*job.Change, error) {
-			j := v.Job
-			j.Status, j.SentAt, j.LastWordAt, j.Version = job.Sent, v.Now, v.Now, j.Version+1
-			j.Lease, j.Attempt, j.DueAt = "0123456789abcdefghijkl", j.Attempt+1, v.Now.Add(10*time.Minute)
-			return &job.Change{Job: j, Events: []job.Event{benchEvent(j, v.Now)}}, nil
-		})
+		us, err := s.Update(context.WithoutCancel(ctx), job.Claimable("default", "web-1", 100), testMove(job.Sent))
 		if err != nil {
 			b.Error(err)
 			return
@@ -181,14 +146,6 @@ func benchRelay(ctx context.Context, b *testing.B, s *SQLite, wake <-chan struct
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func addAgent(tb testing.TB, s *SQLite, name string) {
-	tb.Helper()
-	a := job.Agent{ID: "agent-" + name, Space: "default", Name: name, CreatedAt: s.now(), LastSeenAt: s.now()}
-	if err := s.CreateAgent(context.Background(), a); err != nil {
-		tb.Fatal(err)
 	}
 }
 
