@@ -207,7 +207,7 @@ func (a *Adapter) print(m chat.Outbound) error {
 	if a.known[m.ID] {
 		return nil
 	}
-	text := ""
+	var text string
 	if m.Card != nil {
 		text = a.card(*m.Card)
 	} else {

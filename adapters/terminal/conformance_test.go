@@ -1,4 +1,4 @@
-package terminal_test
+package terminal
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/letserverrun/skadi/adapters/terminal"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/chat/chattest"
 )
@@ -45,17 +44,17 @@ func line(text string) func(*testing.T, chattest.Far) int {
 
 // pipe is a person at the other end of two pipes.
 type pipe struct {
-	adapter *terminal.Adapter
+	adapter *Adapter
 	in      *io.PipeWriter
-	out     *screen
+	out     *output
 	acks    chan error
 }
 
 func startPipe(t *testing.T, env chat.Env) chattest.Far {
 	r, w := io.Pipe()
-	p := &pipe{in: w, out: &screen{}, acks: make(chan error, 10)}
+	p := &pipe{in: w, out: &output{}, acks: make(chan error, 10)}
 	env.Inbox = watched{env.Inbox, p.acks}
-	a, err := terminal.New(terminal.Config{User: "ada", In: r, Out: p.out}, env)
+	a, err := New(Config{User: "ada", In: r, Out: p.out}, env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,21 +108,21 @@ func (p *pipe) Shown(*testing.T) []chattest.Shown {
 	return []chattest.Shown{{Text: p.out.String()}}
 }
 
-// screen is an output that can fail.
-type screen struct {
+// output is what is printed; it can fail.
+type output struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
 	failing bool
 	changed chan struct{}
 }
 
-func (s *screen) fail() {
+func (s *output) fail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failing = true
 }
 
-func (s *screen) Write(p []byte) (int, error) {
+func (s *output) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failing {
@@ -136,19 +135,19 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 
-func (s *screen) String() string {
+func (s *output) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
 }
 
 // longerThan returns the text once it has more than n bytes.
-func (s *screen) longerThan(n int) string {
+func (s *output) longerThan(n int) string {
 	return s.until(func(text string) bool { return len(text) > n })
 }
 
 // until returns the text once it is as wanted, or after a long while.
-func (s *screen) until(wanted func(string) bool) string {
+func (s *output) until(wanted func(string) bool) string {
 	late := time.After(20 * time.Second)
 	for {
 		s.mu.Lock()

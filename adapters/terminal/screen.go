@@ -49,7 +49,7 @@ func newScreen(cfg Config) *screen {
 
 // terminalOf returns v as a file if it is a terminal.
 func terminalOf(v any) *os.File {
-	if f, ok := v.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+	if f, ok := v.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f
 	}
 	return nil
@@ -84,7 +84,7 @@ func (s *screen) lines() (next func() (string, error), err error) {
 
 // rawMode puts the terminal into raw mode, where keys come one by one.
 func rawMode(in, out *os.File) (control, error) {
-	from, to := int(in.Fd()), int(out.Fd()) //nolint:gosec // descriptors are small
+	from, to := int(in.Fd()), int(out.Fd())
 	before, err := term.MakeRaw(from)
 	if err != nil {
 		return control{}, err

@@ -63,8 +63,9 @@ type Accounts struct {
 
 	mu   sync.Mutex
 	all  map[string]*account
-	base context.Context // set while Run runs
 	runs sync.WaitGroup
+	// derive makes a context that ends with Run's; nil while Run does not run.
+	derive func() (context.Context, context.CancelFunc)
 }
 
 // account is one entry; its fields are guarded by Accounts.mu.
@@ -100,7 +101,7 @@ func (a *Accounts) Add(acc Account) error {
 	}
 	e := &account{Account: acc, since: a.clock()}
 	a.all[acc.Name] = e
-	if a.base != nil {
+	if a.derive != nil {
 		a.start(e)
 	}
 	return nil
@@ -128,7 +129,7 @@ func (a *Accounts) Remove(name string) bool {
 // returns nil.
 func (a *Accounts) Run(ctx context.Context) error {
 	a.mu.Lock()
-	a.base = ctx
+	a.derive = func() (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
 	for _, e := range a.all {
 		a.start(e)
 	}
@@ -137,15 +138,15 @@ func (a *Accounts) Run(ctx context.Context) error {
 	<-ctx.Done()
 
 	a.mu.Lock()
-	a.base = nil
+	a.derive = nil
 	a.mu.Unlock()
 	a.runs.Wait()
 	return nil
 }
 
-// start is called with a.mu held and a.base set.
+// start is called with a.mu held, while Run runs.
 func (a *Accounts) start(e *account) {
-	ctx, cancel := context.WithCancel(a.base)
+	ctx, cancel := a.derive()
 	e.stop, e.done = cancel, make(chan struct{})
 	a.runs.Go(func() {
 		defer close(e.done)

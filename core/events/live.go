@@ -80,12 +80,11 @@ func (r *Replier) follow(id convID, j job.Job, ref chat.MessageRef, every time.D
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.conversation(id, 0)
-	if r.base == nil || r.base.Err() != nil || c.live[j.ID] != nil {
+	if r.spawn == nil || c.live[j.ID] != nil {
 		return
 	}
 	c.live[j.ID] = lj
-	ctx := r.base
-	r.workers.Go(func() { r.watchLive(ctx, c, lj) })
+	r.spawn(func(ctx context.Context) { r.watchLive(ctx, c, lj) })
 }
 
 func (r *Replier) unfollow(c *conversation, id string) {

@@ -103,7 +103,7 @@ func golden(t *testing.T, name, text string) {
 		}
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a name of this test
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

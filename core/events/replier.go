@@ -77,8 +77,9 @@ type Replier struct {
 	mu       sync.Mutex
 	convs    map[convID]*conversation
 	accounts map[string]*lane
-	base     context.Context // of Run; nil before and after
 	workers  sync.WaitGroup
+	// spawn starts a worker with Run's context; nil before Run and after.
+	spawn func(work func(ctx context.Context))
 
 	scanNow chan struct{} // one signal
 }
@@ -115,7 +116,9 @@ func NewReplier(cfg ReplierConfig) *Replier {
 // returns nil.
 func (r *Replier) Run(ctx context.Context) error {
 	r.mu.Lock()
-	r.base = ctx
+	r.spawn = func(work func(context.Context)) {
+		r.workers.Go(func() { work(ctx) })
+	}
 	r.mu.Unlock()
 
 	var wg sync.WaitGroup
@@ -125,7 +128,7 @@ func (r *Replier) Run(ctx context.Context) error {
 	wg.Wait()
 
 	r.mu.Lock()
-	r.base = nil
+	r.spawn = nil
 	for _, c := range r.convs {
 		c.stopTimer()
 	}

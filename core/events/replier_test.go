@@ -27,7 +27,7 @@ func in(t *testing.T, caps chat.Capabilities, test func(t *testing.T, s *system)
 
 // after lets time pass.
 func after(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
@@ -400,7 +400,7 @@ func TestADatabaseThatFails(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			in(t, editing, func(t *testing.T, s *system) {
-				s.world.breaking(func(m string) error {
+				s.breaking(func(m string) error {
 					if m == method {
 						return job.ErrUnavailable
 					}
@@ -410,7 +410,7 @@ func TestADatabaseThatFails(t *testing.T) {
 				s.succeed(j.ID, "done")
 				s.say("C1", "text", "one")
 				after(time.Minute)
-				s.world.breaking(nil)
+				s.breaking(nil)
 				after(time.Minute)
 				wantLooks(t, s, "succeeded", "one") // each once
 				if len(s.given()) != 0 || s.open() != 0 {
@@ -425,7 +425,7 @@ func TestManyConversationsAtOnce(t *testing.T) {
 	t.Parallel()
 	in(t, editing, func(t *testing.T, s *system) {
 		const n = 500
-		s.failing(func(chat.Outbound) error { time.Sleep(100 * time.Millisecond); return nil })
+		s.failing(func(chat.Outbound) error { <-time.After(100 * time.Millisecond); return nil })
 		for i := range n {
 			for k := range 3 {
 				s.say(fmt.Sprint("C", i), fmt.Sprintf("%d-%d", i, k), fmt.Sprintf("%d.%d", i, k))

@@ -77,7 +77,7 @@ func (r *Replier) conversation(id convID, tries int) *conversation {
 // enqueue is called with r.mu held.
 func (r *Replier) enqueue(c *conversation) {
 	switch {
-	case r.base == nil || r.base.Err() != nil:
+	case r.spawn == nil:
 		return
 	case c.served:
 		c.again = true
@@ -95,8 +95,7 @@ func (r *Replier) enqueue(c *conversation) {
 	l.waiting = append(l.waiting, c)
 	if l.workers < r.cfg.PerAccount {
 		l.workers++
-		ctx := r.base
-		r.workers.Go(func() { r.work(ctx, l) })
+		r.spawn(func(ctx context.Context) { r.work(ctx, l) })
 	}
 }
 
@@ -104,7 +103,7 @@ func (r *Replier) enqueue(c *conversation) {
 // already for an earlier one. It is called with r.mu held.
 func (r *Replier) later(c *conversation, wait time.Duration) {
 	c.stopTimer()
-	if r.base == nil {
+	if r.spawn == nil {
 		return
 	}
 	var t *time.Timer

@@ -95,7 +95,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	c := &channel{caps: editing}
 	c.failing(func(m chat.Outbound) error {
 		switch {
-		case m.To.Key == "C0" && rand.IntN(4) == 0: //nolint:gosec // chance is all that is asked for
+		case m.To.Key == "C0" && rand.IntN(4) == 0:
 			return class(chat.RateLimited, time.Millisecond)
 		case m.Card != nil && m.Card.Final:
 			finals <- m.To.Key + " " + m.Card.Message

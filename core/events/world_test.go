@@ -273,7 +273,9 @@ func (w *world) DeadLetters(context.Context, string, int) ([]events.DeadLetter, 
 	return slices.Clone(w.dead), nil
 }
 
-func (w *world) Backlog(context.Context) (int64, time.Duration, error) { return int64(w.open()), 0, nil }
+func (w *world) Backlog(context.Context) (int64, time.Duration, error) {
+	return int64(w.open()), 0, nil
+}
 
 func (w *world) Job(ctx context.Context, space, id string) (job.Job, error) {
 	w.mu.Lock()

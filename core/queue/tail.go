@@ -76,20 +76,29 @@ func (t *tail) endLocked() {
 	}
 }
 
-func (t *tail) take() []Message {
+// take returns the oldest message that waits. Only that one is in the pump's
+// hands, so that a reader which stands still is known by what waits.
+func (t *tail) take() (m Message, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	messages := t.waiting
-	t.waiting = nil
-	return messages
+	if len(t.waiting) == 0 {
+		return m, false
+	}
+	m, t.waiting = t.waiting[0], t.waiting[1:]
+	if len(t.waiting) == 0 {
+		t.waiting = nil
+	}
+	return m, true
 }
 
 // pump hands messages to the reader until ctx ends or the tail does.
 func (t *tail) pump(ctx context.Context, c chan<- Message) {
 	for {
-		for _, m := range t.take() {
+		m, ok := t.take()
+		if ok {
 			select {
 			case c <- m:
+				continue
 			case <-t.done:
 				return
 			case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/letserverrun/skadi/core/queue"
 )
@@ -49,9 +50,21 @@ func testSubscribe(t *testing.T, h Harness) {
 		}
 	}
 	cancel()
-	for range tail { // closed when its context ends
+	if _, open := receive(t, tail); open {
+		t.Error("it got something after its context ended")
 	}
 	publish(t, q, message("a.3", 0))
+}
+
+// receive is a receive that does not wait for ever.
+func receive(t *testing.T, c <-chan queue.Message) (m queue.Message, open bool) {
+	t.Helper()
+	select {
+	case m, open = <-c:
+	case <-time.After(patience):
+		t.Fatal("the channel was never closed")
+	}
+	return m, open
 }
 
 func testSlowSubscriber(t *testing.T, h Harness) {
@@ -63,9 +76,14 @@ func testSlowSubscriber(t *testing.T, h Harness) {
 	for i := range h.Tail + 2 { // one may be on its way to the reader
 		publish(t, q, message(fmt.Sprintf("a.%d", i), 0))
 	}
-	n := 0
-	for range slow {
-		n++
+	n, late := 0, time.After(patience)
+	for open := true; open; {
+		select {
+		case _, open = <-slow:
+			n++
+		case <-late:
+			t.Fatal("it was never dropped")
+		}
 	}
 	if n > h.Tail {
 		t.Errorf("it got %d messages before it was dropped, more than the %d it may lag", n, h.Tail)
@@ -106,6 +124,7 @@ func testLossIsTold(t *testing.T, h Harness) {
 	close(hold)
 	wait(t, r.lost, "Lost after the backlog overflowed")
 	publish(t, q, message("after.1", 0))
-	for wait(t, r.got, "after.1").ID != "after.1" {
+	for last := ""; last != "after.1"; {
+		last = wait(t, r.got, "after.1").ID
 	}
 }
