@@ -64,8 +64,8 @@ type Accounts struct {
 	mu   sync.Mutex
 	all  map[string]*account
 	runs sync.WaitGroup
-	// derive makes a context that ends with Run's; nil while Run does not run.
-	derive func() (context.Context, context.CancelFunc)
+	// launch starts an account under Run's context; nil while Run does not run.
+	launch func(e *account)
 }
 
 // account is one entry; its fields are guarded by Accounts.mu.
@@ -101,8 +101,8 @@ func (a *Accounts) Add(acc Account) error {
 	}
 	e := &account{Account: acc, since: a.clock()}
 	a.all[acc.Name] = e
-	if a.derive != nil {
-		a.start(e)
+	if a.launch != nil {
+		a.launch(e)
 	}
 	return nil
 }
@@ -129,24 +129,24 @@ func (a *Accounts) Remove(name string) bool {
 // returns nil.
 func (a *Accounts) Run(ctx context.Context) error {
 	a.mu.Lock()
-	a.derive = func() (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
+	a.launch = func(e *account) { a.start(ctx, e) }
 	for _, e := range a.all {
-		a.start(e)
+		a.start(ctx, e)
 	}
 	a.mu.Unlock()
 
 	<-ctx.Done()
 
 	a.mu.Lock()
-	a.derive = nil
+	a.launch = nil
 	a.mu.Unlock()
 	a.runs.Wait()
 	return nil
 }
 
-// start is called with a.mu held, while Run runs.
-func (a *Accounts) start(e *account) {
-	ctx, cancel := a.derive()
+// start is called with a.mu held.
+func (a *Accounts) start(ctx context.Context, e *account) {
+	ctx, cancel := context.WithCancel(ctx)
 	e.stop, e.done = cancel, make(chan struct{})
 	a.runs.Go(func() {
 		defer close(e.done)
