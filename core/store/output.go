@@ -194,7 +194,7 @@ func (i inTx) row(_ context.Context, q *query, args []any, dest ...any) (bool, e
 // fillStreamed gives a job its streamed output, if it has any.
 func (t *tx) fillStreamed(j *job.Job) (err error) {
 	if j.Result != nil && j.Result.Streamed {
-		j.Result, err = streamedResult(context.Background(), inTx{t}, j)
+		j.Result, err = streamedResult(t.w.conn.ctx, inTx{t}, j)
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func (r *readers) stmt(ctx context.Context, q *query) (*sql.Stmt, error) {
 		return nil, errClosed
 	}
 	if r.stmts[q.id] == nil {
-		st, err := r.db.PrepareContext(ctx, q.text)
+		st, err := r.db.PrepareContext(ctx, q.text) //nolint:sqlclosecheck // kept; closed with the database
 		if err != nil {
 			return nil, err
 		}
@@ -68,11 +68,11 @@ func (r *readers) stmt(ctx context.Context, q *query) (*sql.Stmt, error) {
 
 // query runs a read that may take a while, which ends with ctx.
 func (r *readers) query(ctx context.Context, q *query, args ...any) (rows, error) {
-	st, err := r.stmt(ctx, q)
+	st, err := r.stmt(ctx, q) //nolint:sqlclosecheck // kept; closed with the database
 	if err != nil {
 		return nil, r.explain(err)
 	}
-	from, err := st.QueryContext(ctx, args...)
+	from, err := st.QueryContext(ctx, args...) //nolint:rowserrcheck // whoever reads them does
 	if err != nil {
 		return nil, r.explain(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 )
 
-const tokenColumns = `hash, space, name, role, agent_id, agent, created_at, revoked_at`
+const tokenColumns = `hash, space, name, role, agent_id, agent, created_at, revoked_at` //nolint:gosec // no credential
 
 var (
 	createTokenQuery = newQuery(`INSERT INTO tokens (` + tokenColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

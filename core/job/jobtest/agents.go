@@ -36,9 +36,9 @@ var agentTests = map[string]func(*suite){
 		}
 	},
 	"what it says of itself": func(s *suite) {
-		a := s.addAgent(space, "web-1")
+		s.addAgent(space, "web-1")
 		s.must(s.Store.PauseAgent(s.ctx, space, "web-1", "somebody"))
-		a = s.agent(space, "web-1")
+		a := s.agent(space, "web-1")
 		a.Instance, a.InstanceSeenAt, a.Version = "i-2", s.now().Add(time.Second), "2.0"
 		a.LastSeenAt = s.now().Add(time.Minute)
 		a.Commands = []job.Command{{Name: "status"}}
