@@ -68,7 +68,7 @@ type API struct {
 	metrics  *metrics
 	echo     *echo.Echo
 	// Tests shorten these.
-	keepAlive, bodyTime, parkAfter time.Duration
+	keepAlive, bodyTime, parkAfter, streamWrite time.Duration
 }
 
 // New makes an API. It calls nothing yet.
@@ -89,9 +89,7 @@ func New(cfg Config) *API {
 		limits:    cfg.Jobs.Limits(),
 		throttle:  newThrottle(),
 		metrics:   newMetrics(),
-		keepAlive: keepAlive,
-		bodyTime:  bodyTime,
-		parkAfter: parkAfter,
+		keepAlive: keepAlive, bodyTime: bodyTime, parkAfter: parkAfter, streamWrite: streamWrite,
 	}
 	a.echo = a.router()
 	return a

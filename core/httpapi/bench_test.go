@@ -38,8 +38,8 @@ func BenchmarkWaitingAgents(b *testing.B) {
 			s := listen(b, cfg)
 			start(b, s, e.api.Handler())
 			tokens := manyAgents(b, e, waitingAgents)
+			before := inUse()
 			for b.Loop() {
-				before := inUse()
 				conns := waitAll(b, e, s, tokens)
 				after := inUse()
 				n := float64(len(conns))

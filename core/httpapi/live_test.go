@@ -214,6 +214,35 @@ func TestLaggingReaderIsCutOff(t *testing.T) {
 	s.end()
 }
 
+// floodQueue has always one more message, until its subscriber ends.
+type floodQueue struct{ ended chan struct{} }
+
+func (q floodQueue) Subscribe(ctx context.Context, _ string) (<-chan queue.Message, error) {
+	messages := make(chan queue.Message)
+	go func() {
+		defer close(q.ended)
+		m := queue.Message{ID: "a", Data: []byte(`{"id":"a","kind":"EventMessage","text":"` + strings.Repeat("x", 10_000) + `"}`)}
+		for {
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return messages, nil
+}
+
+// TestReaderThatDoesNotReadIsCutOff opens a stream and reads nothing of it.
+func TestReaderThatDoesNotReadIsCutOff(t *testing.T) {
+	t.Parallel()
+	q := floodQueue{ended: make(chan struct{})}
+	e := setup(t, func(c *Config) { c.Queue = q })
+	e.api.streamWrite = 20 * time.Millisecond
+	e.open(t, "/v1/events", e.reader)
+	<-q.ended
+}
+
 func TestNoQueue(t *testing.T) {
 	t.Parallel()
 	e := setup(t, func(c *Config) { c.Queue = nil })

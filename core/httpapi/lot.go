@@ -156,10 +156,14 @@ type car struct {
 // reports false if the connection cannot be parked, as with HTTP/2, which has
 // many calls on one.
 func (l *lot) park(c *call, r job.PollRequest) bool {
+	if !l.enter() {
+		return false
+	}
 	again := c.request().ProtoAtLeast(1, 1) && !c.request().Close
 	of := c.finished()
 	conn, rw, err := http.NewResponseController(c.response().Writer).Hijack()
 	if err != nil {
+		l.running.Add(-2)
 		return false
 	}
 	c.parked = true
@@ -170,11 +174,23 @@ func (l *lot) park(c *call, r job.PollRequest) bool {
 		k.conn = used.Conn
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.cars[k] = struct{}{}
+	l.mu.Unlock()
 	ctx, leave := context.WithCancel(l.stopping)
-	l.running.Go(func() { k.watch(leave, bytes.Clone(early)) })
-	l.running.Go(func() { k.wait(ctx) })
+	early = bytes.Clone(early)
+	go func() { defer l.running.Done(); k.watch(leave, early) }()
+	go func() { defer l.running.Done(); k.wait(ctx) }()
+	return true
+}
+
+// enter counts the two goroutines of a car, unless the lot was ended.
+func (l *lot) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.running.Add(2)
 	return true
 }
 

@@ -64,7 +64,7 @@ func (s *stream) comment() error {
 }
 
 func (s *stream) flush() error {
-	s.c.setWriteDeadline(time.Now().Add(streamWrite))
+	s.c.setWriteDeadline(time.Now().Add(s.c.api.streamWrite))
 	_, err := s.buf.WriteTo(s.c.response())
 	if err != nil {
 		return err
