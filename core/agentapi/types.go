@@ -248,4 +248,7 @@ type Event struct {
 	Version int64     `json:"version,omitempty"`
 	By      string    `json:"by,omitempty"`
 	Text    string    `json:"text,omitempty"`
+	// V is the format of the event. It grows when a field changes its
+	// meaning; fields may be added without that.
+	V int `json:"v"`
 }

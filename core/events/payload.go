@@ -8,13 +8,12 @@ import (
 	"github.com/letserverrun/skadi/core/queue"
 )
 
-// payloadVersion is the format of a Payload. It grows when a field changes its
-// meaning; fields may be added without that.
-const payloadVersion = 1
+// eventVersion is the agentapi.Event.V of what this program writes.
+const eventVersion = 1
 
-// Payload is the JSON in queue.Message.Data.
+// Payload is the JSON in queue.Message.Data: the event as the API shows it,
+// and where it is to be told, which the API does not show.
 type Payload struct {
-	V int `json:"v"`
 	agentapi.Event
 	Conversation *queue.Conversation `json:"conversation,omitempty"`
 }
@@ -25,7 +24,7 @@ const DefaultPartitions = 16
 // message returns an event as the queue carries it. Events of a conversation
 // share a partition, and so do events of a job without one.
 func message(e job.Event, partitions int) (queue.Message, error) {
-	p := Payload{V: payloadVersion, Event: Public(e)}
+	p := Payload{Event: Public(e)}
 	m := queue.Message{ID: p.ID, Space: e.Space, Kind: string(e.Kind)}
 	key := e.Subject
 	if c := e.Conversation; c != nil {
@@ -43,7 +42,7 @@ func message(e job.Event, partitions int) (queue.Message, error) {
 func Public(e job.Event) agentapi.Event {
 	p := agentapi.Event{
 		ID: e.ID(), Kind: string(e.Kind), At: e.At, Agent: e.Agent,
-		Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: e.Text,
+		Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: e.Text, V: eventVersion,
 	}
 	if e.Version > 0 {
 		p.Job, p.Version = e.Subject, e.Version

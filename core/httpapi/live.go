@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -132,12 +133,7 @@ func (c *call) streamEvents() error {
 // messages writes m and what else is there already, all at once.
 func (s *stream) messages(m queue.Message, more <-chan queue.Message) error {
 	for range outputPage {
-		// Of what the queue carries, the API's own fields are shown.
-		var e agentapi.Event
-		if err := json.Unmarshal(m.Data, &e); err != nil {
-			return fmt.Errorf("event %s of the queue: %w", m.ID, err)
-		}
-		if err := s.event(e.Kind, e.ID, e); err != nil {
+		if err := s.message(m); err != nil {
 			return err
 		}
 		next, ok := take(more)
@@ -150,6 +146,24 @@ func (s *stream) messages(m queue.Message, more <-chan queue.Message) error {
 		return errReaderGone
 	}
 	return nil
+}
+
+// conversationKey stands in the JSON of an event that is told somewhere. A
+// text cannot hold it, since its quotes are escaped there.
+var conversationKey = []byte(`"conversation":`)
+
+// message queues an event of the queue. Where it is told is nothing for the
+// API; most events are told nowhere, and are the API's own already.
+func (s *stream) message(m queue.Message) error {
+	if !bytes.Contains(m.Data, conversationKey) && bytes.IndexByte(m.Data, '\n') < 0 {
+		s.line(m.Kind, m.ID, m.Data)
+		return nil
+	}
+	var e agentapi.Event
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return fmt.Errorf("event %s of the queue: %w", m.ID, err)
+	}
+	return s.event(e.Kind, e.ID, e)
 }
 
 // take receives without waiting.

@@ -187,12 +187,40 @@ func TestStreamEvents(t *testing.T) {
 func publish(t *testing.T, q *queue.Embedded, space, id string) {
 	t.Helper()
 	data := encode(t, events.Payload{
-		V: 1, Event: agentapi.Event{ID: id + ".1", Kind: "EventJobStatus", At: time.Unix(1, 0).UTC(), Status: "sent"},
+		Event:        agentapi.Event{ID: id + ".1", Kind: "EventJobStatus", At: time.Unix(1, 0).UTC(), Status: "sent", V: 1},
 		Conversation: &queue.Conversation{Account: "a", Key: "hidden"},
 	})
 	err := q.Publish(t.Context(), []queue.Message{{ID: id + ".1", Space: space, Kind: "EventJobStatus", Data: []byte(data)}})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestStreamShowsNoConversation(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, data, want string }{
+		{"told nowhere", `{"id":"a.1","kind":"EventMessage","at":"2026-01-02T03:04:05Z","v":1}`, ""},
+		{"a text that looks like one", `{"id":"a.1","kind":"EventMessage","at":"2026-01-02T03:04:05Z","text":"\"conversation\":{}","v":1}`, ""},
+		{
+			"told somewhere",
+			`{"id":"a.1","kind":"EventMessage","at":"2026-01-02T03:04:05Z","v":1,"conversation":{"account":"a","key":"k"}}`,
+			`{"id":"a.1","kind":"EventMessage","at":"2026-01-02T03:04:05Z","v":1}`,
+		},
+		{"on two lines", "{\"id\":\"a.1\",\n\"kind\":\"EventMessage\",\"at\":\"2026-01-02T03:04:05Z\",\"v\":1}", `{"id":"a.1","kind":"EventMessage","at":"2026-01-02T03:04:05Z","v":1}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var s stream
+			if err := s.message(queue.Message{ID: "a.1", Kind: "EventMessage", Data: []byte(tc.data)}); err != nil {
+				t.Fatal(err)
+			}
+			if tc.want == "" {
+				tc.want = tc.data
+			}
+			if want := "id: a.1\nevent: EventMessage\ndata: " + tc.want + "\n\n"; s.buf.String() != want {
+				t.Errorf("wrote %q, want %q", s.buf.String(), want)
+			}
+		})
 	}
 }
 
@@ -208,7 +236,7 @@ func TestLaggingReaderIsCutOff(t *testing.T) {
 	q := slowQueue{messages: make(chan queue.Message, 1)}
 	e := setup(t, func(c *Config) { c.Queue = q })
 	s := e.open(t, "/v1/events", e.reader)
-	q.messages <- queue.Message{ID: "a", Data: []byte(`{"id":"a","kind":"EventMessage"}`)}
+	q.messages <- queue.Message{ID: "a", Kind: "EventMessage", Data: []byte(`{"id":"a","kind":"EventMessage"}`)}
 	close(q.messages)
 	s.want("id: a", "event: EventMessage", "data: ")
 	s.end()
@@ -221,7 +249,7 @@ func (q floodQueue) Subscribe(ctx context.Context, _ string) (<-chan queue.Messa
 	messages := make(chan queue.Message)
 	go func() {
 		defer close(q.ended)
-		m := queue.Message{ID: "a", Data: []byte(`{"id":"a","kind":"EventMessage","text":"` + strings.Repeat("x", 10_000) + `"}`)}
+		m := queue.Message{ID: "a", Kind: "EventMessage", Data: []byte(`{"id":"a","kind":"EventMessage","text":"` + strings.Repeat("x", 10_000) + `"}`)}
 		for {
 			select {
 			case messages <- m:

@@ -44,6 +44,12 @@ func (s *stream) event(name, id string, data any) error {
 	if err != nil {
 		return err
 	}
+	s.line(name, id, body)
+	return nil
+}
+
+// line is event with data that is one line of JSON.
+func (s *stream) line(name, id string, body []byte) {
 	if id != "" {
 		s.buf.WriteString("id: ")
 		s.buf.WriteString(id)
@@ -52,9 +58,8 @@ func (s *stream) event(name, id string, data any) error {
 	s.buf.WriteString("event: ")
 	s.buf.WriteString(name)
 	s.buf.WriteString("\ndata: ")
-	s.buf.Write(body) // JSON has no line breaks
+	s.buf.Write(body)
 	s.buf.WriteString("\n\n")
-	return nil
 }
 
 // comment sends a line that readers ignore, to keep the connection alive.
