@@ -1,11 +1,9 @@
 package terminal
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
-	"regexp"
 	"sync"
 
 	"golang.org/x/term"
@@ -13,9 +11,6 @@ import (
 
 // errInterrupted is how Ctrl-C ends the reading.
 var errInterrupted = errors.New("interrupted")
-
-// ctrlC is what Ctrl-C sends in raw mode, where it is no signal.
-const ctrlC = 3
 
 // screen prints, above the prompt if there is one.
 type screen struct {
@@ -27,7 +22,7 @@ type screen struct {
 	raw         func() (control, error) // enters raw mode
 
 	mu      sync.Mutex
-	editor  *term.Terminal // while a line can be typed
+	editor  *editor // while a line can be typed
 	control control
 }
 
@@ -60,9 +55,7 @@ func (s *screen) print(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.editor != nil {
-		s.fit()
-		_, err := s.editor.Write([]byte(text))
-		return err
+		return s.editor.print(text)
 	}
 	_, err := io.WriteString(s.out, text)
 	return err
@@ -97,28 +90,33 @@ func rawMode(in, out *os.File) (control, error) {
 
 // edit makes lines be typed at a prompt.
 func (s *screen) edit(c control) func() (string, error) {
-	keys := &keyboard{screen: s}
-	editor := term.NewTerminal(keys, s.style.paint(bold, s.prompt))
+	e := &editor{out: s.out, prompt: s.style.paint(bold, s.prompt), size: c.size}
 	s.mu.Lock()
-	s.editor, s.control = editor, c
-	s.fit()
+	s.editor, s.control = e, c
 	s.mu.Unlock()
+	k := newKeys(s.in)
 	return func() (string, error) {
-		line, err := editor.ReadLine()
-		if errors.Is(err, term.ErrPasteIndicator) {
-			err = nil
+		if err := e.begin(); err != nil {
+			return "", err
 		}
-		if keys.interrupted {
-			return "", errInterrupted
+		for {
+			pressed, err := k.next()
+			switch {
+			case err != nil:
+				return "", err
+			case pressed.code == interrupt:
+				return "", errInterrupted
+			case pressed.code == endOfInput:
+				if e.empty() {
+					return "", io.EOF
+				}
+				pressed.code = remove
+			}
+			line, ended, err := e.press(pressed, k.Buffered() > 0)
+			if ended || err != nil {
+				return line, err
+			}
 		}
-		return line, err
-	}
-}
-
-// fit tells the editor how wide the terminal is. It is called with s.mu held.
-func (s *screen) fit() {
-	if w, h, err := s.control.size(); err == nil && w > 0 {
-		_ = s.editor.SetSize(w, h)
 	}
 }
 
@@ -129,45 +127,7 @@ func (s *screen) restore() {
 	if s.editor == nil {
 		return
 	}
+	s.editor.hide()
 	s.editor = nil
-	_, _ = io.WriteString(s.out, "\r\x1b[K")
 	_ = s.control.undo()
-}
-
-// keyboard is the terminal as the editor reads and writes it.
-type keyboard struct {
-	*screen
-	interrupted bool // owned by the reading goroutine
-}
-
-// Read reads keys and notices Ctrl-C.
-func (k *keyboard) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		// The editor's buffer is full of a key sequence without an end.
-		return 0, io.ErrNoProgress
-	}
-	n, err := k.in.Read(p)
-	if bytes.IndexByte(p[:n], ctrlC) >= 0 {
-		k.interrupted = true
-	}
-	return n, err
-}
-
-// clearing is how the editor begins to clear its line: it goes left by as many
-// columns as there are characters. Wide characters take two, so the line's
-// start is the only safe place to go to.
-var clearing = regexp.MustCompile(`\A\x1b\[[0-9]*D\x1b\[K`)
-
-// Write writes what the editor draws.
-func (k *keyboard) Write(p []byte) (int, error) {
-	if at := clearing.FindIndex(p); at != nil {
-		if _, err := io.WriteString(k.out, "\r\x1b[K"); err != nil {
-			return 0, err
-		}
-		if _, err := k.out.Write(p[at[1]:]); err != nil {
-			return 0, err
-		}
-		return len(p), nil
-	}
-	return k.out.Write(p)
 }

@@ -289,7 +289,7 @@ func TestPrompt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.display.until(t, "\r\x1b[Kin between\r\nskadi> local 你好")
+	p.display.until(t, "\r\x1b[Jin between\r\nskadi> local 你好")
 	p.keysOf(t, "\r")
 	p.display.until(t, "✓ #k7f3q2 local local 你好\r\n")
 	p.keysOf(t, "\x04") // Ctrl-D
