@@ -207,7 +207,7 @@ const insertColumns = `num, id, space, agent, status, reason, approval, version,
 var insertJobQueries = newChunks(`INSERT INTO jobs (`+insertColumns+`) VALUES `, 18)
 
 func (t *tx) insertJobs(jobs []job.Job) error {
-	args := make([]any, 0, 18*len(jobs))
+	args := t.args[:0]
 	for i := range jobs {
 		j := &jobs[i]
 		conversation, err := conversationText(j.Conversation)
@@ -218,12 +218,13 @@ func (t *tx) insertJobs(jobs []job.Job) error {
 			micros(j.CreatedAt), micros(j.FinishedAt), micros(j.DueAt),
 			j.Sender.Account, j.Sender.Workspace, j.Sender.User, j.Sender.Name, j.CallbackURL, conversation, j.Message)
 	}
+	t.args = args
 	if err := insertJobQueries.exec(t, args); err != nil {
 		return err
 	}
 	for i := range jobs {
 		if j := &jobs[i]; isBeyondInsert(j) {
-			if err := t.updateJob(j, j, updateWholeQuery); err != nil {
+			if err := t.updateJob(j, j, updateFinish); err != nil {
 				return err
 			}
 		}

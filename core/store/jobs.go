@@ -18,7 +18,7 @@ var (
 		WHERE e.subject = ? AND e.space = ? ORDER BY e.version`)
 
 	cancelsQuery = newQuery(`SELECT j.id, j.lease FROM jobs j INDEXED BY jobs_canceling
-		WHERE j.space = ? AND j.agent = ? AND j.status = 'sent' AND j.cancel_requested_at > 0 ORDER BY j.num`)
+		WHERE j.space = ? AND j.agent = ? AND j.finished_at = 0 AND j.cancel_requested_at > 0 AND j.status = 'sent' ORDER BY j.num`)
 
 	countsQuery = newQuery(`SELECT j.status, count(*) FROM jobs j INDEXED BY jobs_live WHERE ` + isLive + ` GROUP BY j.status`)
 )

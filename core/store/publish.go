@@ -39,13 +39,16 @@ func (s *SQLite) Unpublished(ctx context.Context, max int) ([]job.Event, error) 
 		if err := rows.Scan(&seq, &key.subject, &key.version); err != nil {
 			return nil, errors.Join(s.read.explain(err), rows.Close())
 		}
-		e, ok := s.recent.get(key)
-		if !ok || e.seq != seq {
-			e.event = job.Event{}
-			missing[key] = len(events)
-			seqs = append(seqs, seq)
+		if events == nil {
+			events = make([]job.Event, 0, min(max, 256))
 		}
-		events = append(events, e.event)
+		if e, ok := s.recent.get(key); ok && e.seq == seq {
+			events = append(events, e.Event)
+			continue
+		}
+		missing[key] = len(events)
+		seqs = append(seqs, seq)
+		events = append(events, job.Event{})
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, s.read.explain(err)

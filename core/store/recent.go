@@ -19,7 +19,7 @@ const (
 // be published is always asked of the database.
 type recentEvents struct {
 	mu       sync.Mutex
-	now, old map[eventKey]numberedEvent
+	now, old map[eventKey]*outboxEvent
 }
 
 type eventKey struct {
@@ -30,27 +30,27 @@ type eventKey struct {
 func keyOf(e *job.Event) eventKey { return eventKey{e.Subject, e.Version} }
 
 func newRecentEvents() *recentEvents {
-	return &recentEvents{now: map[eventKey]numberedEvent{}}
+	return &recentEvents{now: map[eventKey]*outboxEvent{}}
 }
 
-func (r *recentEvents) add(events []numberedEvent) {
+func (r *recentEvents) add(events []*outboxEvent) {
 	if len(events) == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range events {
-		if len(e.event.Text) > recentText {
+		if len(e.Text) > recentText {
 			continue
 		}
 		if len(r.now) >= recentMax {
-			r.now, r.old = make(map[eventKey]numberedEvent, recentMax), r.now
+			r.now, r.old = make(map[eventKey]*outboxEvent, recentMax), r.now
 		}
-		r.now[keyOf(&e.event)] = e
+		r.now[keyOf(&e.Event)] = e
 	}
 }
 
-func (r *recentEvents) get(k eventKey) (numberedEvent, bool) {
+func (r *recentEvents) get(k eventKey) (*outboxEvent, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e, ok := r.now[k]; ok {

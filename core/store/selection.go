@@ -11,7 +11,7 @@ import (
 // that SQLite sees that the index serves it.
 const (
 	isQueuing = `j.status = 'queuing' AND j.approval <> 'waiting'`
-	isWaiting = `j.status = 'queuing' AND j.approval = 'waiting'`
+	isWaiting = `j.finished_at = 0 AND j.approval = 'waiting'`
 	isLive    = `j.finished_at = 0`
 
 	fromClaimable = ` FROM jobs j INDEXED BY jobs_queuing WHERE j.space = ? AND j.agent = ? AND ` + isQueuing + `

@@ -9,17 +9,12 @@ import (
 	"github.com/letserverrun/skadi/core/job"
 )
 
-// pendingEvent is an event of the transaction that is not inserted yet.
-type pendingEvent struct {
-	event job.Event
-	// conversation is the column's text.
-	conversation string
-}
-
-// numberedEvent is an event with its number in the outbox.
-type numberedEvent struct {
-	seq   int64
-	event job.Event
+// outboxEvent is an event that a transaction writes.
+type outboxEvent struct {
+	job.Event
+	seq int64 // its number in the outbox
+	// where is the text of events.conversation.
+	where string
 }
 
 // The kinds as events.kind has them.
@@ -35,24 +30,25 @@ const ofJob = "job"
 // tell has the events inserted with the transaction. j is the job that they
 // are about, or nil.
 func (t *tx) tell(j *job.Job, events []job.Event) error {
-	for _, e := range events {
-		p := pendingEvent{event: e}
+	for i := range events {
+		e := &outboxEvent{Event: events[i]}
+		about := j != nil && e.Subject == j.ID
 		switch {
 		case e.Conversation == nil:
-		case j != nil && e.Subject == j.ID && sameConversation(e.Conversation, j.Conversation):
-			p.conversation = ofJob
+		case about && sameConversation(e.Conversation, j.Conversation):
+			e.where = ofJob
 		default:
 			text, err := conversationText(e.Conversation)
 			if err != nil {
 				return err
 			}
-			p.conversation = text
+			e.where = text
 		}
-		if j != nil && e.Subject == j.ID {
-			p.event.Agent, p.event.Num = j.Agent, j.Num
+		if about {
+			e.Agent, e.Num = j.Agent, j.Num
 		}
-		p.event.At, p.event.AgentSeenAt = timeOf(micros(e.At)), timeOf(micros(e.AgentSeenAt))
-		t.events = append(t.events, p)
+		e.At, e.AgentSeenAt = timeOf(micros(e.At)), timeOf(micros(e.AgentSeenAt))
+		t.events = append(t.events, e)
 	}
 	return nil
 }
@@ -88,44 +84,54 @@ func (t *tx) insertEvents() error {
 	if err != nil {
 		return err
 	}
-	status := make([]any, 0, 11*len(t.events))
-	unpublished := make([]any, 0, 3*len(t.events))
-	t.written = make([]numberedEvent, len(t.events))
-	for i := range t.events {
-		p := &t.events[i]
+	args := t.args[:0]
+	for _, e := range t.events {
 		seq++
-		t.written[i] = numberedEvent{seq, p.event}
-		unpublished = append(unpublished, seq, p.event.Subject, p.event.Version)
-		args := p.columns()
-		if len(args) == 11 {
-			status = append(status, args...)
-		} else if _, err := t.exec(insertEventQuery, args...); err != nil {
-			return fmt.Errorf("write event %s: %w", p.event.ID(), err)
+		e.seq = seq
+		args = append(args, seq, e.Subject, e.Version)
+	}
+	if err := insertUnpublishedQueries.exec(t, args); err != nil {
+		return err
+	}
+	args = args[:0]
+	for _, e := range t.events {
+		if e.isPlain() {
+			args = e.columns(args)
 		}
-		if err := t.open(p, seq); err != nil {
+	}
+	t.args = args
+	if err := insertStatusQueries.exec(t, args); err != nil {
+		return err
+	}
+	for _, e := range t.events {
+		if !e.isPlain() {
+			if err := t.insertEvent(e); err != nil {
+				return err
+			}
+		}
+		if err := t.open(e); err != nil {
 			return err
 		}
 	}
-	if err := insertStatusQueries.exec(t, status); err != nil {
-		return err
-	}
-	return insertUnpublishedQueries.exec(t, unpublished)
+	return nil
 }
 
-// columns returns the values of an event's columns, without the last ones if
-// they are empty.
-func (p *pendingEvent) columns() []any {
-	e := &p.event
+// isPlain reports whether the last columns are empty.
+func (e *outboxEvent) isPlain() bool {
+	return e.AgentSeenAt.IsZero() && e.Text == "" && e.Mention == nil && !e.Refused
+}
+
+// columns appends the values of the columns but the last ones.
+func (e *outboxEvent) columns(args []any) []any {
 	kind := int64(kindMessage)
 	if e.Kind == job.EventJobStatus {
 		kind = kindJobStatus
 	}
-	args := make([]any, 0, 15)
-	args = append(args, e.Subject, e.Version, e.Space, kind, micros(e.At), e.Agent, e.Num,
-		string(e.Status), string(e.Reason), e.By, p.conversation)
-	if e.AgentSeenAt.IsZero() && e.Text == "" && e.Mention == nil && !e.Refused {
-		return args
-	}
+	return append(args, e.Subject, e.Version, e.Space, kind, micros(e.At), e.Agent, e.Num,
+		string(e.Status), string(e.Reason), e.By, e.where)
+}
+
+func (t *tx) insertEvent(e *outboxEvent) error {
 	var mention strings.Builder
 	if e.Mention != nil {
 		_ = plainJSON(&mention, e.Mention) // strings always can
@@ -134,18 +140,23 @@ func (p *pendingEvent) columns() []any {
 	if e.Refused {
 		refused = 1
 	}
-	return append(args, micros(e.AgentSeenAt), e.Text, mention.String(), refused)
+	args := append(e.columns(t.args[:0]), micros(e.AgentSeenAt), e.Text, mention.String(), refused)
+	t.args = args
+	if _, err := t.exec(insertEventQuery, args...); err != nil {
+		return fmt.Errorf("write event %s: %w", e.ID(), err)
+	}
+	return nil
 }
 
 // open notes that the event is to be told.
-func (t *tx) open(p *pendingEvent, seq int64) error {
-	c := p.event.Conversation
+func (t *tx) open(e *outboxEvent) error {
+	c := e.Conversation
 	if c == nil {
 		return nil
 	}
-	if _, err := t.exec(insertUntoldQuery, c.Account, c.Key, seq, p.event.Subject, p.event.Version); err != nil {
+	if _, err := t.exec(insertUntoldQuery, c.Account, c.Key, e.seq, e.Subject, e.Version); err != nil {
 		return err
 	}
-	_, err := t.exec(openConversationQuery, c.Account, c.Key, seq)
+	_, err := t.exec(openConversationQuery, c.Account, c.Key, e.seq)
 	return err
 }

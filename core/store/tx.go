@@ -14,10 +14,10 @@ import (
 type tx struct {
 	w      *writer
 	loaded map[jobKey]*job.Job // named by ID, as they stand now
-	// events are to be inserted at the end.
-	events []pendingEvent
-	// written are the events with their numbers in the outbox.
-	written []numberedEvent
+	// events are inserted at the end.
+	events []*outboxEvent
+	// args is where the arguments of a statement are put together.
+	args []any
 	// after is done once the transaction is durable.
 	after []func()
 }

@@ -168,48 +168,70 @@ func checkChange(before, after *job.Job) error {
 }
 
 // An update is guarded by the status and version that were seen. It comes in
-// three widths, since each column costs.
+// several widths, since each column costs, and more so if an index names it.
 var (
-	// updateWordQuery: the agent said that it still runs the job.
-	updateWordQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?
-		WHERE num = ? AND version = ? AND status = ?`)
-
-	// updateStateQuery: all but what was reported.
-	updateStateQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?,
-			status = ?, reason = ?, approval = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?,
-			finished_at = ?, cancel_requested_at = ?
-		WHERE num = ? AND version = ? AND status = ?`)
-
-	// updateWholeQuery: everything that may change.
-	updateWholeQuery = newQuery(`UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?,
-			status = ?, reason = ?, approval = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?,
-			finished_at = ?, cancel_requested_at = ?,
-			result = ?, exit_code = ?, digest = ?, output = ?, late = ?
-		WHERE num = ? AND version = ? AND status = ?`)
+	// updateWord: the agent said that it still runs the job.
+	updateWord = newUpdate(0)
+	// updateHandOver: the job was offered or sent.
+	updateHandOver = newUpdate(setHandOver)
+	// updateFinish: the job is final.
+	updateFinish = newUpdate(setHandOver | setState | setReport)
+	// updateState: anything but what was reported.
+	updateState = newUpdate(setHandOver | setState)
 )
 
+// update is a statement and the groups of columns that it sets.
+type update struct {
+	query *query
+	sets  int
+}
+
+const (
+	setHandOver = 1 << iota
+	setState
+	setReport
+)
+
+// newUpdate is for package-level variables only.
+func newUpdate(sets int) *update {
+	text := `UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?`
+	if sets&setHandOver != 0 {
+		text += `, status = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?`
+	}
+	if sets&setState != 0 {
+		text += `, reason = ?, approval = ?, finished_at = ?, cancel_requested_at = ?`
+	}
+	if sets&setReport != 0 {
+		text += `, result = ?, exit_code = ?, digest = ?, output = ?, late = ?`
+	}
+	return &update{query: newQuery(text + ` WHERE num = ? AND version = ? AND status = ?`), sets: sets}
+}
+
 // updateFor returns the narrowest update that writes the difference.
-func updateFor(a, b *job.Job) *query {
+func updateFor(a, b *job.Job) *update {
 	switch {
 	case a.Result != b.Result || len(a.Late) != len(b.Late):
-		return updateWholeQuery
-	case a.Status != b.Status || a.Reason != b.Reason || a.Approval != b.Approval || a.Lease != b.Lease ||
-		a.Attempt != b.Attempt || !a.OfferedUntil.Equal(b.OfferedUntil) || !a.SentAt.Equal(b.SentAt) ||
+		return updateFinish
+	case a.Reason != b.Reason || a.Approval != b.Approval ||
 		!a.FinishedAt.Equal(b.FinishedAt) || !a.CancelRequestedAt.Equal(b.CancelRequestedAt):
-		return updateStateQuery
+		return updateState
+	case a.Status != b.Status || a.Lease != b.Lease || a.Attempt != b.Attempt ||
+		!a.OfferedUntil.Equal(b.OfferedUntil) || !a.SentAt.Equal(b.SentAt):
+		return updateHandOver
 	}
-	return updateWordQuery
+	return updateWord
 }
 
 // updateJob writes j with the given update, guarded by what was seen of it.
-func (t *tx) updateJob(seen, j *job.Job, q *query) error {
-	args := make([]any, 0, 20)
-	args = append(args, j.Version, micros(j.LastWordAt), micros(j.DueAt))
-	if q != updateWordQuery {
-		args = append(args, string(j.Status), string(j.Reason), string(j.Approval), j.Lease, int64(j.Attempt),
-			micros(j.OfferedUntil), micros(j.SentAt), micros(j.FinishedAt), micros(j.CancelRequestedAt))
+func (t *tx) updateJob(seen, j *job.Job, u *update) error {
+	args := append(t.args[:0], j.Version, micros(j.LastWordAt), micros(j.DueAt))
+	if u.sets&setHandOver != 0 {
+		args = append(args, string(j.Status), j.Lease, int64(j.Attempt), micros(j.OfferedUntil), micros(j.SentAt))
 	}
-	if q == updateWholeQuery {
+	if u.sets&setState != 0 {
+		args = append(args, string(j.Reason), string(j.Approval), micros(j.FinishedAt), micros(j.CancelRequestedAt))
+	}
+	if u.sets&setReport != 0 {
 		bits, exitCode, digest, output := resultArgs(j.Result)
 		late, err := lateText(j.Late)
 		if err != nil {
@@ -218,7 +240,8 @@ func (t *tx) updateJob(seen, j *job.Job, q *query) error {
 		args = append(args, bits, exitCode, digest, output, late)
 	}
 	args = append(args, j.Num, seen.Version, string(seen.Status))
-	n, err := t.exec(q, args...)
+	t.args = args
+	n, err := t.exec(u.query, args...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("job %s is not in status %s at version %d any more", j.ID, seen.Status, seen.Version)
 	}

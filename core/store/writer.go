@@ -27,10 +27,12 @@ const (
 type writer struct {
 	store *SQLite
 	dsn   string
+	ctx   context.Context // never ends
 
 	// The connection and what is remembered of it are the goroutine's alone.
 	conn  *conn
 	state writerState
+	args  []any // of statements, to be used again
 
 	mu      sync.Mutex
 	waiting []*member
@@ -72,7 +74,7 @@ func (w *work) apply(t *tx) error { return w.do(t) }
 
 func startWriter(ctx context.Context, s *SQLite, busy time.Duration) (*writer, error) {
 	w := &writer{
-		store: s,
+		store: s, ctx: context.WithoutCancel(ctx),
 		// The checkpointer sees to it that no commit has to make a checkpoint.
 		dsn:  dsn(s.path, busy, "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"),
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
@@ -272,14 +274,15 @@ func (w *writer) count(batch []*member, err error) {
 // member; an error means that nothing was written.
 func (w *writer) try(batch []*member) error {
 	if w.conn == nil {
-		if err := w.connect(context.Background()); err != nil {
+		if err := w.connect(w.ctx); err != nil {
 			return err
 		}
 	}
-	t := &tx{w: w}
+	t := &tx{w: w, args: w.args}
+	defer func() { clear(t.args); w.args = t.args }()
 	err := w.transact(t, batch)
 	if err == nil {
-		w.store.recent.add(t.written)
+		w.store.recent.add(t.events)
 		for _, f := range t.after {
 			f()
 		}

@@ -49,13 +49,14 @@ CREATE TABLE jobs (
 
 -- Every index is paid for by every job. Those on a status are partial, so
 -- that the jobs that are done weigh nothing; num, being the rowid, ends each.
--- Their conditions hold no list of more than two values: SQLite would build a
--- table of it for every row.
+-- Their conditions name the status only where they must, since an update of a
+-- column looks at every index that names it, and hold no list of more than two
+-- values: SQLite would build a table of it for every row.
 CREATE UNIQUE INDEX jobs_id ON jobs (id);
 CREATE INDEX jobs_of_agent ON jobs (space, agent);
 CREATE INDEX jobs_queuing ON jobs (space, agent) WHERE status = 'queuing' AND approval <> 'waiting';
-CREATE INDEX jobs_waiting ON jobs (space, agent) WHERE status = 'queuing' AND approval = 'waiting';
-CREATE INDEX jobs_canceling ON jobs (space, agent) WHERE status = 'sent' AND cancel_requested_at > 0;
+CREATE INDEX jobs_waiting ON jobs (space, agent) WHERE finished_at = 0 AND approval = 'waiting';
+CREATE INDEX jobs_canceling ON jobs (space, agent) WHERE finished_at = 0 AND cancel_requested_at > 0;
 CREATE INDEX jobs_live ON jobs (due_at, status) WHERE finished_at = 0;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at > 0;
 CREATE INDEX jobs_unsuccessful ON jobs (space, status) WHERE finished_at > 0 AND status <> 'succeeded';

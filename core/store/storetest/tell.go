@@ -82,9 +82,9 @@ var tellTests = map[string]func(*suite){
 	},
 	"parked before there is anything": func(s *suite) {
 		s.must(s.Store.Park(s.ctx, named("work-slack", "A"), s.now().Add(time.Minute), 1, "quota"))
-		equal(s, s.conversations(10), nil)
+		equal(s, len(s.conversations(10)), 0)
 		s.create(space, conversation("work-slack", "A"))
-		equal(s, s.conversations(10), nil)
+		equal(s, len(s.conversations(10)), 0)
 		s.Advance(time.Minute)
 		equal(s, s.conversations(10), []events.Conversation{{Account: "work-slack", Key: "A", Tries: 1}})
 	},
@@ -139,12 +139,12 @@ var tellTests = map[string]func(*suite){
 			s.must(err)
 			return got
 		}
-		equal(s, shown(), nil)
+		equal(s, len(shown()), 0)
 		s.move(s.create(space, c), job.Sent) // no message shows it
 		j = s.move(j, job.Sent)
 		equal(s, shown(), []events.ShownJob{{Space: space, ID: j.ID}})
 		s.move(j, job.Failed)
-		equal(s, shown(), nil)
+		equal(s, len(shown()), 0)
 	},
 	"backlog": func(s *suite) {
 		backlog := func() (int64, time.Duration) {
