@@ -21,19 +21,21 @@ type vt struct {
 func (v *vt) Write(p []byte) (int, error) {
 	text := []rune(string(p))
 	for i := 0; i < len(text); i++ {
-		switch r := text[i]; {
-		case r == '\r':
+		switch text[i] {
+		case '\r':
 			v.col, v.pending = 0, false
-		case r == '\n':
+		case '\n':
 			v.row, v.pending = v.row+1, false
-		case r == '\a':
-		case r == '\x1b':
+		case '\a':
+		case '\x1b':
 			from := i + 2
-			for i = from; text[i] < 0x40; i++ {
+			i = from
+			for text[i] < 0x40 {
+				i++
 			}
 			v.control(string(text[from:i]), text[i])
 		default:
-			v.put(r)
+			v.put(text[i])
 		}
 		for len(v.rows) <= v.row {
 			v.rows = append(v.rows, nil)
@@ -208,7 +210,7 @@ func TestHistory(t *testing.T) {
 func FuzzKeys(f *testing.F) {
 	f.Add("e\u0301\u036f\u200d")
 	f.Add("local hello\x1b[A\r\x1b[1;5D\x17你\x7f\xff\x03")
-	f.Fuzz(func(t *testing.T, typed string) {
+	f.Fuzz(func(_ *testing.T, typed string) {
 		v := &vt{cols: 20}
 		s := &screen{in: strings.NewReader(typed), out: v, prompt: "> "}
 		next := s.edit(control{size: func() (int, int, error) { return 20, 24, nil }, undo: func() error { return nil }})
