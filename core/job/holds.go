@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -44,16 +45,29 @@ func (h *holds) due(running []Hold, now time.Time, period time.Duration) []Hold 
 	return due
 }
 
-// learn notes which of the jobs ran for too long.
-func (h *holds) learn(us []Updated, leases map[string]string) {
+// learn notes which of the jobs, updated in the order of ids, ran for too
+// long. Of one that is not the agent's nothing is kept, so that no agent can
+// fill the memory with names of its own making.
+func (h *holds) learn(ids []string, us []Updated, leases map[string]string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, u := range us {
+	for i, u := range us {
+		if errors.Is(u.Err, ErrNotFound) {
+			delete(h.word, ids[i])
+			continue
+		}
 		w := h.word[u.Job.ID]
 		w.overrun = u.Job.Status == Expired && u.Job.Reason == MaxRun && u.Job.Lease == leases[u.Job.ID]
-		if u.Job.ID != "" {
-			h.word[u.Job.ID] = w
-		}
+		h.word[u.Job.ID] = w
+	}
+}
+
+// forget makes the agent's word for the jobs worth a write the next time.
+func (h *holds) forget(ids []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.word, id)
 	}
 }
 

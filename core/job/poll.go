@@ -133,9 +133,10 @@ func (s *Service) stillRunning(ctx context.Context, c Caller, running []Hold) (o
 		})
 		if err != nil {
 			s.log.Warn("could not record which jobs still run", "agent", c.Agent, "err", err)
+			s.held.forget(ids)
 			return nil
 		}
-		s.held.learn(us, leases)
+		s.held.learn(ids, us, leases)
 	}
 	return s.held.overrun(running)
 }

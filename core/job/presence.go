@@ -131,7 +131,7 @@ func (s *Service) introduce(e *present, c Caller, r *PollRequest, now time.Time)
 	}
 	a := &e.agent
 	if r.Instance != "" {
-		if a.Instance != "" && a.Instance != r.Instance && now.Sub(a.InstanceSeenAt) < s.rules.times.CheckIn {
+		if a.Instance != "" && a.Instance != r.Instance && now.Sub(a.InstanceSeenAt).Abs() < s.rules.times.CheckIn {
 			s.log.Warn("a second instance polls with this agent's token: is the same token in use on two servers?",
 				"space", c.Space, "agent", c.Agent, "instance", r.Instance, "first", a.Instance)
 			return false, ErrInstance
@@ -167,7 +167,11 @@ func (s *Service) seeOpen(ctx context.Context) error {
 		case e.polls > 0:
 			ids = append(ids, id)
 			e.agent.InstanceSeenAt = now
-			e.written = now
+			// After the clock was set back the stored moment is in the future,
+			// and Seen never moves it back: the next check-in must do so.
+			if !now.Before(e.written) {
+				e.written = now
+			}
 		case now.Sub(e.readAt) > s.rules.times.Offline:
 			delete(s.presence.agents, id)
 		}

@@ -59,6 +59,23 @@ type bench struct {
 	clock  *clock
 	store  *outageStore
 	caller job.Caller
+	// watched is signaled when somebody waits.
+	watched chan struct{}
+}
+
+// watchedWaker tells when somebody begins to wait.
+type watchedWaker struct {
+	job.Waker
+	watched chan struct{}
+}
+
+func (w *watchedWaker) Watch(keys ...string) (c <-chan struct{}, stop func()) {
+	c, stop = w.Waker.Watch(keys...)
+	select {
+	case w.watched <- struct{}{}:
+	default:
+	}
+	return c, stop
 }
 
 // outageStore is the real store, and a database that can be away.
@@ -103,9 +120,10 @@ func fresh(t *testing.T) *bench {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	s := &outageStore{Store: db}
+	w := &watchedWaker{Waker: queue.NewWaker(), watched: make(chan struct{}, 1)}
 	b := &bench{
-		Service: job.New(job.Config{Store: s, Waker: queue.NewWaker(), Clock: clock.now, Monotonic: clock.monotonic}),
-		t:       t, ctx: ctx, clock: clock, store: s,
+		Service: job.New(job.Config{Store: s, Waker: w, Clock: clock.now, Monotonic: clock.monotonic}),
+		t:       t, ctx: ctx, clock: clock, store: s, watched: w.watched,
 	}
 	a, err := b.CreateAgent(ctx, job.DefaultSpace, "web-1")
 	require.NoError(t, err)
