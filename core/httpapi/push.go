@@ -90,7 +90,7 @@ func (c *call) entry(p agentapi.Push, key string) (job.Entry, error) {
 	q := access.Request{Action: access.Send, Agent: p.Agent, Message: p.Message}
 	d := c.decide(q)
 	if !d.Allowed {
-		return job.Entry{}, c.refuse(q, d, key)
+		return job.Entry{}, c.refuse(q, d, refusedID(key, p))
 	}
 	e := job.Entry{Draft: &job.Draft{
 		Space:         c.token.Space,
@@ -103,6 +103,15 @@ func (c *call) entry(p agentapi.Push, key string) (job.Entry, error) {
 		e.Dedupe = &job.Dedupe{Space: c.token.Space, Scope: c.principal(), Key: key, Digest: digest(p)}
 	}
 	return e, nil
+}
+
+// refusedID is the ID of a refusal in the audit log: the same for a repetition,
+// and another for another push, so that no key hides what was tried.
+func refusedID(key string, p agentapi.Push) string {
+	if key == "" {
+		return ""
+	}
+	return key + " " + digest(p)
 }
 
 // checkPush finds what is wrong with a push by itself, before the rules are

@@ -245,6 +245,18 @@ func TestPushIsDecidedByRules(t *testing.T) {
 	if !strings.Contains(p.Detail, records[2].Code) {
 		t.Errorf("%q does not name the record %s", p.Detail, records[2].Code)
 	}
+	// A key that was used before hides no other attempt from the log.
+	for _, message := range []string{"a", "a", "b"} {
+		e.call(t, http.MethodPost, "/v1/jobs", e.ci, encode(t, agentapi.Push{Agent: "web-1", Message: message}),
+			"Idempotency-Key", "k").problem(t, agentapi.ProblemNotAllowed)
+	}
+	records, err = e.auditor.List(t.Context(), job.DefaultSpace, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(records) != 5 || records[0].Text != "b" || records[1].Text != "a" {
+		t.Errorf("the audit log has %+v", records)
+	}
 	if j := as[agentapi.Job](t, push("web-1", "wipe"), http.StatusCreated); j.Approval != "waiting" || j.Status != "queuing" {
 		t.Errorf("what needs an approval is %+v", j)
 	}
