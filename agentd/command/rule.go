@@ -28,10 +28,14 @@ type Pattern struct{ re, whole *regexp.Regexp }
 func NewPattern(text string) (Pattern, error) {
 	re, err := regexp.Compile(text)
 	if err != nil {
-		var syntax interface{ Error() string } = err
-		return Pattern{}, fmt.Errorf("is no pattern: %s", strings.TrimPrefix(syntax.Error(), "error parsing regexp: "))
+		return Pattern{}, fmt.Errorf("is no pattern: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	return Pattern{re: re, whole: regexp.MustCompile(`\A(?:` + text + `)\z`)}, nil
+	whole, err := regexp.Compile(`\A(?:` + text + `)\z`)
+	if err != nil {
+		// It is one by itself, but what follows it would become a part of it.
+		return Pattern{}, errors.New(`is no pattern: end its \Q with \E`)
+	}
+	return Pattern{re: re, whole: whole}, nil
 }
 
 // Check implements Rule.

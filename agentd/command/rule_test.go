@@ -81,6 +81,9 @@ func TestPatternsAreAnchored(t *testing.T) {
 			}
 		}
 	}
+	if _, err := NewPattern(`\Qv1.2`); err == nil || !strings.Contains(err.Error(), `\E`) {
+		t.Errorf("an open quotation: %v", err)
+	}
 	if _, err := NewPattern(`v(`); err == nil || !strings.Contains(err.Error(), "missing closing )") {
 		t.Errorf("got %v", err)
 	}
@@ -113,7 +116,7 @@ func TestTemplate(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"{versoin}":       "not in args",
+		"{verzion}":       "not in args",
 		"{print $1}":      "write {{",
 		"{version":        "write {{",
 		"a } b":           "write }}",
