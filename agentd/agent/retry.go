@@ -39,18 +39,18 @@ func (t *trouble) failed(err error) time.Duration {
 	var p *agentapi.Problem
 	if errors.As(err, &p) {
 		wait = max(wait, min(p.RetryAfter, time.Minute))
-		switch {
-		case p.Status == http.StatusUnauthorized:
+		switch p.Status {
+		case http.StatusUnauthorized:
 			if t.a.reloadToken() {
 				wait = 0
 			}
 			level, hint = t.a.log.Error, "the server refuses the token; if it was rotated, put the new one in the token file"
-		case p.Status == http.StatusForbidden:
+		case http.StatusForbidden:
 			level, hint = t.a.log.Error, "the token must be an agent's; skadi agents create makes one"
-		case p.Status == http.StatusConflict:
+		case http.StatusConflict:
 			wait = max(wait, conflictRetry)
 			level, hint = t.a.log.Error, "another process uses this agent's token: give each server an agent of its own, or wait a minute if the state folder was lost"
-		case p.Status == http.StatusNotFound:
+		case http.StatusNotFound:
 			level, hint = t.a.log.Error, "is the server's address right?"
 		}
 	}

@@ -177,7 +177,7 @@ func (s *session) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-s.taking.Done():
-		err = context.Cause(s.taking)
+		err = context.Cause(s.taking) //nolint:contextcheck // a context of the session, which outlives ctx
 	case <-s.journal.Broken():
 		// The journal may miss what happened, so that it would run again.
 		err = s.journal.Err()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -154,9 +155,13 @@ func within(folder, path string) string {
 func Parse(name string, data []byte, lookup Lookup) (*Settings, error) {
 	s := Default()
 	doc, err := strictyaml.Parse(name, data, s.noting(lookup))
+	if err != nil && !hasKeys(doc) {
+		return nil, err // nothing could be read, so nothing is missing
+	}
 	faults := faultsOf(err)
 	warnings, err := doc.Decode(s)
 	faults = append(faults, faultsOf(err)...)
+	faults = append(faults, s.empty(doc, faults)...)
 	if err := strictyaml.Sorted(faults...); err != nil {
 		return nil, err
 	}
@@ -164,6 +169,22 @@ func Parse(name string, data []byte, lookup Lookup) (*Settings, error) {
 		s.warnings = append(s.warnings, w.Error())
 	}
 	return s, nil
+}
+
+func hasKeys(doc *strictyaml.Document) bool {
+	keys := strictyaml.Fields(reflect.TypeFor[Settings]())
+	return slices.ContainsFunc(keys, func(f strictyaml.Field) bool { return doc.Has(f.Name) })
+}
+
+// empty finds required values that are there and empty.
+func (s *Settings) empty(doc *strictyaml.Document, already []*strictyaml.Error) (found []*strictyaml.Error) {
+	for key, value := range map[string]string{"server": s.Server, "state_dir": s.StateDir} {
+		known := slices.ContainsFunc(already, func(e *strictyaml.Error) bool { return e.Path == key })
+		if value == "" && doc.Has(key) && !known {
+			found = append(found, doc.Errorf(key, "must not be empty"))
+		}
+	}
+	return found
 }
 
 func faultsOf(err error) []*strictyaml.Error {
@@ -208,18 +229,18 @@ func (s *Settings) Warnings() []string { return slices.Clone(s.warnings) }
 // Secrets are all values to take out of output.
 func (s *Settings) Secrets() []string { return slices.Clone(s.secrets) }
 
-// Commands that the file describes, ready to be registered.
+// Specs are the commands that the file describes, ready to be registered.
 func (s *Settings) Specs() []*command.Spec { return slices.Clone(s.specs) }
 
 // Validate implements strictyaml.Validator.
 func (s *Settings) Validate() error {
 	var errs []error
-	if _, err := agentapi.CheckServer(s.Server); err != nil {
+	if _, err := agentapi.CheckServer(s.Server); err != nil && s.Server != "" {
 		errs = append(errs, strictyaml.Invalid("server", "%s", err))
 	}
 	switch {
 	case s.Token == "" && s.TokenFile == "":
-		errs = append(errs, strictyaml.Invalid("", "key \"token\" or \"token_file\" is missing; skadi agents create NAME makes a token"))
+		errs = append(errs, strictyaml.Invalid("token", "is missing, or token_file; skadi agents create NAME makes a token"))
 	case s.Token != "" && s.TokenFile != "":
 		errs = append(errs, strictyaml.Invalid("token_file", "stands beside token; one of them is enough"))
 	}
@@ -233,7 +254,7 @@ func (s *Settings) Validate() error {
 	case s.Handler != nil && len(s.Commands) > 0:
 		errs = append(errs, strictyaml.Invalid("handler", "stands beside commands, and would take their messages; keep one of the two"))
 	case s.Handler == nil && len(s.Commands) == 0:
-		errs = append(errs, strictyaml.Invalid("", "key \"commands\" or \"handler\" is missing; without one the agent can do nothing"))
+		errs = append(errs, strictyaml.Invalid("commands", "are missing, or a handler; without one the agent can do nothing"))
 	}
 	return errors.Join(append(errs, s.compile()...)...)
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -181,4 +183,35 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		_, _ = settings.Parse("agentd.yaml", data, settings.Lookup{})
 	})
+}
+
+// TestExample: the example is right, and shows every key that there is.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../agentd.yaml.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lookup()
+	l.File = func(path string) ([]byte, error) { return []byte("secret of " + path), nil }
+	// The user may not be there, and cannot be switched to by everybody.
+	text := regexp.MustCompile(`(?m)^    user: .*\n`).ReplaceAllString(string(data), "")
+	s, err := settings.Parse("agentd.yaml.example", []byte(text), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := s.Warnings(); len(w) > 0 {
+		t.Errorf("warnings: %q", w)
+	}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[settings.Settings](), reflect.TypeFor[settings.Log](), reflect.TypeFor[settings.Command](),
+		reflect.TypeFor[settings.Arg](), reflect.TypeFor[settings.Int](), reflect.TypeFor[settings.Handler](),
+	} {
+		for i := range typ.NumField() {
+			key := typ.Field(i).Tag.Get("yaml")
+			if key != "" && !regexp.MustCompile(`(?m)(^|[ {#-])`+key+`:`).Match(data) {
+				t.Errorf("%s of %s is not in the example", key, typ)
+			}
+		}
+	}
 }

@@ -131,7 +131,10 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return 0, err
 	}
-	defer drain(res.Body)
+	defer func() {
+		drain(res.Body)
+		_ = res.Body.Close()
+	}()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return res.StatusCode, c.problem(res)
 	}
@@ -176,11 +179,8 @@ func decode(r io.Reader, out any) error {
 }
 
 // drain reads a little of what is left, so that the connection can be used
-// again, and closes the body.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10)
-	_ = body.Close()
-}
+// again.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }
 
 // problem reads an answer that is not 2xx.
 func (c *Client) problem(res *http.Response) *Problem {

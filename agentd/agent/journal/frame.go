@@ -18,6 +18,10 @@ const headerStem = "skadi agent journal "
 // payload, which lets a reader find the next frame after a damaged one.
 var marker = []byte{0xf5, 'S', 'k', 'j'}
 
+// maxPayload is the longest payload that the length field holds, on systems of
+// 32 bits too.
+const maxPayload = 1<<31 - 1
+
 // frameHead is the marker, the payload's length and the checksum of both the
 // length and the payload.
 const frameHead = 4 + 4 + 4
@@ -35,7 +39,7 @@ func encode(records []record) ([]byte, error) {
 		}
 	}
 	frame := b.Bytes()
-	if uint64(len(frame)-frameHead) > 1<<32-1 {
+	if len(frame)-frameHead > maxPayload {
 		return nil, errors.New("too much for one record of the journal")
 	}
 	copy(frame, marker)
@@ -53,8 +57,9 @@ type content struct {
 	records []record
 	// badAt is where the first unreadable byte is; 0 if all is readable.
 	badAt int
-	// damaged says that something readable follows what is not, which no
-	// crash does: the disk lost what it had taken.
+	// damaged says that something readable follows what is not, or that a
+	// frame is all there and yet wrong. A process that dies only cuts a frame
+	// off; here the disk may have lost what it had taken.
 	damaged bool
 }
 
@@ -94,12 +99,24 @@ func (c *content) scan(data []byte, at int) {
 		if c.badAt == 0 {
 			c.badAt = max(at, 1)
 		}
+		c.damaged = c.damaged || whole(data[at:])
 		next := bytes.Index(data[at+1:], marker)
 		if next < 0 {
 			return
 		}
 		at += 1 + next
 	}
+}
+
+// whole reports whether data holds all bytes of the frame that it begins with,
+// or something else than a frame. Zeros at the end are what a crash leaves of
+// a write, and no frame ends with one.
+func whole(data []byte) bool {
+	data = bytes.TrimRight(data, "\x00")
+	if len(data) < frameHead {
+		return !bytes.HasPrefix(marker, data[:min(len(data), len(marker))])
+	}
+	return !bytes.HasPrefix(data, marker) || int64(binary.BigEndian.Uint32(data[4:])) <= int64(len(data)-frameHead)
 }
 
 // frameAt reads the frame that data begins with and returns its length.

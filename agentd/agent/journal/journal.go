@@ -58,10 +58,11 @@ type Entry struct {
 func (e Entry) Hold() agentapi.Hold { return agentapi.Hold{ID: e.Job.ID, Lease: e.Job.Lease} }
 
 var (
-	// ErrBroken: an earlier failure left it unknown what is on disk. Nothing
-	// more is written; the process must end and open the journal again.
+	// ErrBroken is returned once a failure has left it unknown what is on
+	// disk. Nothing more is written; the process must end and open the
+	// journal again.
 	ErrBroken = errors.New("the journal is broken")
-	// ErrClosed: Close was called.
+	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the journal is closed")
 )
 

@@ -188,6 +188,35 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestDamageAtTheEnd flips a byte of the last frame, which says that a job was
+// started: it may not be run again. Only a length that grew looks as if a
+// crash had cut the frame off.
+func TestDamageAtTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, _ := open(t, dir)
+	must(t, j.Intend([]agentapi.Assignment{job(1)}))
+	must(t, j.Started([]agentapi.Hold{hold(1)}))
+	must(t, j.Close())
+	whole, err := os.ReadFile(filepath.Join(dir, fileName))
+	must(t, err)
+	last := bytes.LastIndex(whole, marker)
+	for at := last; at < len(whole); at++ {
+		if at >= last+len(marker) && at < last+len(marker)+4 {
+			continue
+		}
+		d := t.TempDir()
+		data := bytes.Clone(whole)
+		data[at] ^= 0x20
+		must(t, os.WriteFile(filepath.Join(d, fileName), data, 0o600))
+		again, entries := open(t, d)
+		if got := states(entries); got != "1:intended?" {
+			t.Errorf("damage at %d: %q", at, got)
+		}
+		must(t, again.Close())
+	}
+}
+
 func TestForeignFileIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
