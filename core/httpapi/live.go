@@ -44,7 +44,7 @@ func (c *call) streamOutput() error {
 		select {
 		case <-woken:
 		case <-alive.C:
-			if err := s.comment(); err != nil {
+			if err := s.beat(); err != nil {
 				return nil //nolint:nilerr // the reader is gone
 			}
 		case <-ctx.Done():
@@ -121,7 +121,7 @@ func (c *call) streamEvents() error {
 				return gone(ctx, err)
 			}
 		case <-alive.C:
-			if err := s.comment(); err != nil {
+			if err := s.beat(); err != nil {
 				return nil //nolint:nilerr // the reader is gone
 			}
 		case <-ctx.Done():

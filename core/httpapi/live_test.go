@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
@@ -107,6 +108,30 @@ func TestStreamOutput(t *testing.T) {
 	resumed := e.open(t, "/v1/jobs/"+j.ID+"/output", e.reader, "Last-Event-ID", "1")
 	resumed.want("id: 2", "event: output", "data: ", "event: job", "data: ")
 	resumed.end()
+}
+
+// TestStreamsEndWithTheirToken: a revoked token reads nothing more.
+func TestStreamsEndWithTheirToken(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.api.keepAlive = 10 * time.Millisecond
+	j := e.push(t, "web-1", "m")
+	for _, path := range []string{"/v1/events", "/v1/jobs/" + j.ID + "/output"} {
+		s := e.open(t, path, e.token(t, "guest", access.RoleRead))
+		s.want(":")
+		if err := e.tokens.Revoke(t.Context(), job.DefaultSpace, "guest"); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			line, ok := s.line()
+			if !ok {
+				break
+			}
+			if line != ":" {
+				t.Fatalf("GET %s says %q after its token was revoked", path, line)
+			}
+		}
+	}
 }
 
 func TestStreamOutputBadInput(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/letserverrun/skadi/core/access"
 )
 
 const (
@@ -60,6 +62,16 @@ func (s *stream) line(name, id string, body []byte) {
 	s.buf.WriteString("\ndata: ")
 	s.buf.Write(body)
 	s.buf.WriteString("\n\n")
+}
+
+// beat keeps the connection alive, unless the token was revoked meanwhile: then
+// it ends the stream, which would else outlive the token for ever.
+func (s *stream) beat() error {
+	plain, _ := bearer(s.c.request().Header)
+	if _, err := s.c.api.cfg.Tokens.Verify(s.c.context(), plain); errors.Is(err, access.ErrNoToken) {
+		return errReaderGone
+	}
+	return s.comment()
 }
 
 // comment sends a line that readers ignore, to keep the connection alive.
