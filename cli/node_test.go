@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testNode is a node on a database of its own, started.
+func testNode(t *testing.T, owners ...string) *node {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)
+	n, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler), owners...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+	t.Cleanup(func() {
+		hurry, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := n.close(hurry); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// fakeAdapter notes what it is to send, and fails as it is told.
+type fakeAdapter struct {
+	runErr error
+	sent   chan chat.Outbound
+}
+
+func (a *fakeAdapter) Run(ctx context.Context) error {
+	if a.runErr != nil {
+		return a.runErr
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (a *fakeAdapter) Send(_ context.Context, m chat.Outbound) (chat.MessageRef, error) {
+	a.sent <- m
+	return chat.MessageRef{ID: m.ID}, nil
+}
+
+func (a *fakeAdapter) Capabilities() chat.Capabilities { return chat.Capabilities{Edit: true} }
+
+func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
+	n := testNode(t, "well:ada")
+	well := &fakeAdapter{sent: make(chan chat.Outbound, 10)}
+	if err := n.addAccount("well", "fake", well); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.addAccount("broken", "fake", &fakeAdapter{runErr: errors.New("bad token")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var accounts sync.WaitGroup
+	accounts.Go(func() { _ = n.accounts.Run(ctx) })
+	defer func() { stop(); accounts.Wait() }()
+
+	err := n.env("well").Inbox.Accept(t.Context(), chat.Inbound{
+		ID: "1", Sender: chat.Sender{Account: "well", User: "ada"}, Text: "whoami", Direct: true,
+		Conversation: chat.ConversationRef{Account: "well", Key: "k"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case m := <-well.sent:
+		if m.Refused || m.Text == "" {
+			t.Errorf("answer %+v", m)
+		}
+	case <-t.Context().Done():
+		t.Fatal("no answer")
+	}
+
+	rec := httptest.NewRecorder()
+	n.api(false).Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	if rec.Code != http.StatusOK {
+		t.Errorf("readyz: %d %s", rec.Code, rec.Body)
+	}
+	for _, h := range n.accounts.Health() {
+		if h.Account == "well" && h.State != events.Healthy {
+			t.Errorf("%+v", h)
+		}
+	}
+}
+
+// TestCloseTellsWhatIsOpen stops a node right after something was said: it is
+// told before the node is closed.
+func TestCloseTellsWhatIsOpen(t *testing.T) {
+	cfg := config.Default()
+	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)
+	n, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &fakeAdapter{sent: make(chan chat.Outbound, 1)}
+	if err := n.addAccount("fake", "fake", a); err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+	err = n.jobs.Say(t.Context(), job.Event{
+		Space: job.DefaultSpace, Kind: job.EventMessage, Text: "bye",
+		Conversation: &chat.ConversationRef{Account: "fake", Key: "k"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case m := <-a.sent:
+		if m.Text != "bye" {
+			t.Errorf("%+v", m)
+		}
+	default:
+		t.Error("nothing was told")
+	}
+}
+
+func TestNodeRefusesWhatThisVersionLacks(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.Queue.Driver = config.Redis
+	if _, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("no error")
+	}
+}
