@@ -50,9 +50,9 @@ func TestServe(t *testing.T) {
 	if status := push("status"); status != http.StatusCreated {
 		t.Errorf("what a rule allows: %d", status)
 	}
-	if status := push("reboot"); status != http.StatusForbidden {
-		t.Errorf("what no rule allows: %d", status)
-	}
+	r := skadiIn(t, "", []string{"SKADI_SERVER=" + url, "SKADI_TOKEN=" + ci}, "push", "web-1", "reboot").expect(t, 2)
+	code := regexp.MustCompile(`r-[0-9a-z]{8}`).FindString(r.stderr)
+	contains(t, skadi(t, "jobs", "why", code, "-c", file).expect(t, 0).stdout, code, "token:ci", "refused")
 
 	// A poll that waits is answered when the server stops.
 	polled := make(chan error, 1)
@@ -68,9 +68,9 @@ func TestServe(t *testing.T) {
 		return strings.Contains(skadi(t, "agents", "-c", file).expect(t, 0).stdout, "waiting")
 	})
 	p.signal(syscall.SIGTERM)
-	code, log := p.ends()
-	if code != 0 {
-		t.Errorf("exit code %d:\n%s", code, log)
+	exit, log := p.ends()
+	if exit != 0 {
+		t.Errorf("exit code %d:\n%s", exit, log)
 	}
 	contains(t, log, "stopping: nothing new is taken in")
 	if err := <-polled; err != nil {

@@ -95,23 +95,34 @@ func TestUpDrains(t *testing.T) {
 
 func TestUpStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
-	c, _ := startUp(t, data)
-	c.types("local countdown 600")
-	c.sees("│ 600")
-	c.signal(syscall.SIGTERM)
-	c.sees("still running")
-	c.signal(syscall.SIGTERM)
-	if code, out := c.ends(); code != 1 {
-		t.Fatalf("exit code %d:\n%s", code, out)
+	stops := map[string]func(*terminal){
+		"by Ctrl-C": func(c *terminal) { c.presses(ctrlC) },
+		"by signal": func(c *terminal) { c.signal(syscall.SIGTERM) },
 	}
-	// The next start reports what it interrupted, and does not run it again.
-	again, _ := startUp(t, data)
-	again.sees("interrupted")
-	again.presses(ctrlC)
-	again.ends()
-	if jobs := listJobs(t, data); len(jobs) != 1 || jobs[0].Status != "failed" || jobs[0].Reason != "interrupted" {
-		t.Errorf("jobs: %+v", jobs)
+	for name, stop := range stops {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			c, _ := startUp(t, data)
+			c.types("local countdown 600")
+			c.sees("│ 600")
+			stop(c)
+			c.sees("still running, and waited for: #")
+			stop(c)
+			code, out := c.ends()
+			if code != 1 {
+				t.Fatalf("exit code %d:\n%s", code, out)
+			}
+			contains(t, out, "stopped at once")
+			// The next start reports what it interrupted, and does not run it again.
+			again, _ := startUp(t, data)
+			again.sees("interrupted")
+			again.presses(ctrlC)
+			again.ends()
+			if jobs := listJobs(t, data); len(jobs) != 1 || jobs[0].Status != "failed" || jobs[0].Reason != "interrupted" {
+				t.Errorf("jobs: %+v", jobs)
+			}
+		})
 	}
 }
 
