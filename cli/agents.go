@@ -68,7 +68,7 @@ func agentsList(db *database) *cobra.Command {
 				if !a.PausedAt.IsZero() {
 					state += ", paused"
 				}
-				rows = append(rows, []string{a.Name, state, ago(a.LastSeenAt, now), fmt.Sprint(len(a.Commands)), a.Version})
+				rows = append(rows, []string{a.Name, state, ago(a.LastSeenAt, now), fmt.Sprint(len(a.Commands)), oneLine(a.Version, 64)})
 			}
 			return printTable(c.OutOrStdout(), []string{"NAME", "STATE", "LAST SEEN", "COMMANDS", "VERSION"}, rows)
 		},

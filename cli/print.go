@@ -43,10 +43,11 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 	return t.Flush()
 }
 
-// oneLine makes text fit a table: no control characters, at most max runes.
+// oneLine makes text fit a table: no control characters, nothing that turns the
+// direction of what follows, at most max runes.
 func oneLine(text string, max int) string {
 	runes := []rune(strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r)
+		return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Bidi_Control, r)
 	}), " "))
 	if len(runes) > max {
 		return string(runes[:max-1]) + "…"
@@ -76,7 +77,7 @@ func safeText(w io.Writer, text string) string {
 		switch {
 		case r == '\r':
 			return '\n'
-		case unicode.IsControl(r) && r != '\n' && r != '\t':
+		case unicode.Is(unicode.Bidi_Control, r), unicode.IsControl(r) && r != '\n' && r != '\t':
 			return -1
 		}
 		return r

@@ -34,6 +34,10 @@ const (
 	MaxWait    = 55 * time.Second
 	MaxPoll    = 1000
 	maxRunning = 10_000
+	// What an agent says of itself is kept, and read by every help.
+	maxCommands    = 1000
+	maxVersionSize = 64
+	maxCommandSize = 2000
 )
 
 func (r PollRequest) validate() error {
@@ -46,6 +50,15 @@ func (r PollRequest) validate() error {
 		return invalid("running", "has more than %d entries", maxRunning)
 	case len(r.Instance) > 64:
 		return invalid("instance", "is longer than 64 characters")
+	case len(r.Version) > maxVersionSize:
+		return invalid("version", "is longer than %d characters", maxVersionSize)
+	case len(r.Commands) > maxCommands:
+		return invalid("commands", "has more than %d entries", maxCommands)
+	}
+	for _, c := range r.Commands {
+		if len(c.Name)+len(c.Usage)+len(c.Help) > maxCommandSize {
+			return invalid("commands", "has an entry of more than %d bytes", maxCommandSize)
+		}
 	}
 	return nil
 }
@@ -110,6 +123,9 @@ func (s *Service) work(ctx context.Context, c Caller, r PollRequest, overrun []H
 	us, err := s.update(context.WithoutCancel(ctx), Claimable(c.Space, c.Agent, r.Max), s.rules.send(seed, r.Confirm))
 	if err != nil {
 		return a, 0, err
+	}
+	if len(us) > 0 {
+		a.Jobs = make([]Job, 0, len(us))
 	}
 	for _, u := range us {
 		if u.Changed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -584,7 +585,15 @@ func TestCreateAnswersEachEntry(t *testing.T) {
 func TestPollRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, r := range []job.PollRequest{{Wait: -1}, {Wait: time.Hour}, {Max: -1}, {Max: 1001}} {
+	for _, r := range []job.PollRequest{
+		{Wait: -1},
+		{Wait: time.Hour},
+		{Max: -1},
+		{Max: 1001},
+		{Version: strings.Repeat("v", 65)},
+		{Commands: make([]job.Command, 1001)},
+		{Commands: []job.Command{{Name: "a", Help: strings.Repeat("h", 2000)}}},
+	} {
 		_, err := b.Poll(b.ctx, b.caller, r)
 		var bad *job.InvalidError
 		require.True(t, errors.As(err, &bad), err)
