@@ -15,7 +15,7 @@ var (
 	auditByCodeQuery = newQuery(`SELECT ` + auditColumns + ` FROM audit INDEXED BY audit_code
 		WHERE space = ? AND code = ? ORDER BY num LIMIT 1`)
 
-	auditLogQuery = newQuery(`SELECT ` + auditColumns + ` FROM audit WHERE space = ? ORDER BY num DESC LIMIT ?`)
+	auditLogQuery = newQuery(`SELECT ` + auditColumns + ` FROM audit INDEXED BY audit_in WHERE space = ? ORDER BY num DESC LIMIT ?`)
 )
 
 // Audit implements access.AuditStore.

@@ -35,12 +35,10 @@ func beChild() {
 
 var childRoles = map[string]func(path string) error{
 	"create": childCreate,
-	"remove": func(path string) error {
-		return withStore(path, func(s *SQLite) error { return s.RemoveAgent(context.Background(), "default", "web-1") })
-	},
-	"open":  func(path string) error { return withStore(path, func(*SQLite) error { return nil }) },
-	"lock":  func(path string) error { return childLock(path, `PRAGMA locking_mode = EXCLUSIVE`) },
-	"write": func(path string) error { return childLock(path, `SELECT 1`) },
+	"remove": childRemove,
+	"open":   func(path string) error { return withStore(path, func(*SQLite) error { return nil }) },
+	"lock":   func(path string) error { return childLock(path, `PRAGMA locking_mode = EXCLUSIVE`) },
+	"write":  func(path string) error { return childLock(path, `SELECT 1`) },
 }
 
 func withStore(path string, do func(*SQLite) error) error {
@@ -89,6 +87,17 @@ func childCreate(path string) error {
 			}()
 		}
 		return <-failed
+	})
+}
+
+// childRemove removes the agent and cancels its jobs.
+func childRemove(path string) error {
+	return withStore(path, func(s *SQLite) error {
+		if err := s.RemoveAgent(context.Background(), "default", "web-1"); err != nil {
+			return err
+		}
+		_, err := s.Update(context.Background(), job.QueuingOf("default", "web-1", 100), testMove(job.Canceled))
+		return err
 	})
 }
 

@@ -60,7 +60,7 @@ var (
 type creation struct {
 	t    *tx
 	now  time.Time
-	jobs []job.Job
+	jobs []*job.Job
 	// repeated are the answers that need a job which was made before.
 	repeated map[int64][]*job.Created
 }
@@ -109,7 +109,8 @@ func (c *creation) enter(e *job.Entry, answer *job.Created) error {
 		}
 	}
 	if e.Draft != nil {
-		c.jobs = append(c.jobs, made)
+		inMicroseconds(&made)
+		c.jobs = append(c.jobs, &made)
 		answer.Job = made
 		if err := c.t.tell(&made, told); err != nil {
 			return err
@@ -206,10 +207,9 @@ const insertColumns = `num, id, space, agent, status, reason, approval, version,
 
 var insertJobQueries = newChunks(`INSERT INTO jobs (`+insertColumns+`) VALUES `, 18)
 
-func (t *tx) insertJobs(jobs []job.Job) error {
+func (t *tx) insertJobs(jobs []*job.Job) error {
 	args := t.args[:0]
-	for i := range jobs {
-		j := &jobs[i]
+	for _, j := range jobs {
 		conversation, err := conversationText(j.Conversation)
 		if err != nil {
 			return err
@@ -222,12 +222,13 @@ func (t *tx) insertJobs(jobs []job.Job) error {
 	if err := insertJobQueries.exec(t, args); err != nil {
 		return err
 	}
-	for i := range jobs {
-		if j := &jobs[i]; isBeyondInsert(j) {
+	for _, j := range jobs {
+		if isBeyondInsert(j) {
 			if err := t.updateJob(j, j, updateFinish); err != nil {
 				return err
 			}
 		}
+		t.w.state.know(j)
 	}
 	return nil
 }

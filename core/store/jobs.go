@@ -113,7 +113,7 @@ func (s *SQLite) Jobs(ctx context.Context, f job.Filter) ([]job.Job, error) {
 	if f.Limit <= 0 {
 		f.Limit = defaultLimit
 	}
-	if f.Agents == nil {
+	if f.Agents == nil || !byAgent(f) {
 		return s.list(ctx, f)
 	}
 	// The newest of each agent, by the index, and of those the newest: any
@@ -126,6 +126,7 @@ func (s *SQLite) Jobs(ctx context.Context, f job.Filter) ([]job.Job, error) {
 		agents = []string{f.Agent}
 	}
 	var nums []int64
+	f.Agents = nil
 	for _, agent := range agents {
 		f.Agent = agent
 		of, err := s.listNums(ctx, f)
@@ -162,6 +163,15 @@ func (s *SQLite) listNums(ctx context.Context, f job.Filter) (nums []int64, err 
 	return nums, s.read.explain(rows.Err())
 }
 
+// byAgent reports whether jobs of given agents are best found by their agent:
+// those of a person, and those that are not over, are few.
+func byAgent(f job.Filter) bool {
+	return !ofPerson(f) && f.Status != job.Queuing && f.Status != job.Sent
+}
+
+// ofPerson reports whether the index by sender serves the filter.
+func ofPerson(f job.Filter) bool { return f.Sender != "" && !strings.HasPrefix(f.Sender, "token:") }
+
 // listFrom returns all of a list's query but its columns. It names the index,
 // since SQLite knows less about the table than we do.
 func listFrom(f job.Filter) (from string, args []any) {
@@ -169,33 +179,34 @@ func listFrom(f job.Filter) (from string, args []any) {
 	add := func(condition string, values ...any) {
 		where, args = append(where, condition), append(args, values...)
 	}
-	index := "NOT INDEXED"
 	add(`j.space = ?`, f.Space)
 	if f.Agent != "" {
 		add(`j.agent = ?`, f.Agent)
-		index = "INDEXED BY jobs_of_agent"
+	}
+	if f.Agents != nil {
+		add(`j.agent IN (SELECT value FROM json_each(?))`, jsonList(f.Agents))
 	}
 	if f.Sender != "" {
 		add(principal+` = ?`, f.Sender)
-		if f.Agent == "" && !strings.HasPrefix(f.Sender, "token:") {
-			add(`j.sender_account <> 'token'`)
-			index = "INDEXED BY jobs_of_person"
-		}
 	}
-	switch f.Status {
-	case "":
-	case job.Queuing, job.Sent:
+	if f.Status != "" {
+		add(`j.status = ?`, string(f.Status))
+	}
+	var index string
+	switch {
+	case f.Status == job.Queuing || f.Status == job.Sent:
 		add(isLive)
-		add(`j.status = ?`, string(f.Status))
 		index = "INDEXED BY jobs_live"
-	case job.Failed, job.Expired, job.Canceled:
+	case ofPerson(f):
+		add(`j.sender_account <> 'token'`)
+		index = "INDEXED BY jobs_of_person"
+	case f.Agent != "":
+		index = "INDEXED BY jobs_of_agent"
+	case f.Status != "" && f.Status != job.Succeeded:
 		add(`j.finished_at > 0 AND j.status <> 'succeeded'`)
-		add(`j.status = ?`, string(f.Status))
-		if f.Agent == "" && f.Sender == "" {
-			index = "INDEXED BY jobs_unsuccessful"
-		}
+		index = "INDEXED BY jobs_unsuccessful"
 	default:
-		add(`j.status = ?`, string(f.Status))
+		index = "NOT INDEXED"
 	}
 	if f.Before > 0 {
 		add(`j.num < ?`, f.Before)

@@ -149,6 +149,64 @@ func benchRelay(ctx context.Context, b *testing.B, s *SQLite, wake <-chan struct
 	}
 }
 
+// BenchmarkSweep is what the sweeper does each second, with 1,000,000 jobs
+// that are done and 1,000 agents that have jobs queuing: look for what is due,
+// and for jobs of silent agents.
+func BenchmarkSweep(b *testing.B) {
+	ctx := b.Context()
+	s, err := OpenSQLite(ctx, SQLiteConfig{Path: filepath.Join(b.TempDir(), "bench.db")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	fillFinished(b, s, 1_000_000)
+	for i := range 1000 {
+		entries := make([]job.Entry, 10)
+		for k := range entries {
+			entries[k] = testEntry(fmt.Sprintf("old-%d", i))
+		}
+		if _, err := s.Create(ctx, entries); err != nil {
+			b.Fatal(err)
+		}
+	}
+	leave := func(job.View) (*job.Change, error) { return nil, nil }
+	for name, pass := range map[string]func() error{
+		"due":    func() error { _, err := s.Update(ctx, job.Due(200), leave); return err },
+		"silent": func() error { _, err := s.Update(ctx, job.OfSilentAgents(time.Hour, 200), leave); return err },
+		"counts": func() error { _, err := s.Counts(ctx); return err },
+		"idle claim": func() error {
+			_, err := s.Update(ctx, job.Claimable("default", "nobody", 10), leave)
+			return err
+		},
+		"list an agent's": func() error {
+			_, err := s.Jobs(ctx, job.Filter{Space: "default", Agent: "old-7", Limit: 20})
+			return err
+		},
+		"list failed": func() error {
+			_, err := s.Jobs(ctx, job.Filter{Space: "default", Status: job.Failed, Limit: 20})
+			return err
+		},
+		"list a person's": func() error {
+			_, err := s.Jobs(ctx, job.Filter{Space: "default", Sender: "work-slack:T1/U1", Limit: 20})
+			return err
+		},
+		"prune nothing": func() error { _, err := s.Prune(ctx, time.UnixMicro(1), 200); return err },
+		"prune 200":     func() error { _, err := s.Prune(ctx, s.now().Add(-time.Hour), 200); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := pass(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // fillFinished makes jobs that are done, of 1,000 agents, with their events.
 func fillFinished(tb testing.TB, s *SQLite, n int) {
 	tb.Helper()

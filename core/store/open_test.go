@@ -164,10 +164,20 @@ func TestAnotherProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skadi.db")
 	s := openTest(t, SQLiteConfig{Path: path})
 	addAgent(t, s, "web-1")
-	if _, err := createOne(t.Context(), s, testEntry("web-1")); err != nil {
+	j, err := createOne(t.Context(), s, testEntry("web-1"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	startChild(t, "remove", path).end()
+	us, err := s.Update(t.Context(), job.ByID("default", j.ID), func(v job.View) (*job.Change, error) {
+		if v.Job.Status != job.Canceled {
+			return nil, errors.New("decide sees the job as it was")
+		}
+		return nil, nil
+	})
+	if err != nil || us[0].Err != nil {
+		t.Fatal(err, us)
+	}
 	if _, err := createOne(t.Context(), s, testEntry("web-1")); !errors.Is(err, job.ErrUnknownAgent) {
 		t.Fatalf("a job for an agent that another process removed: %v", err)
 	}

@@ -86,10 +86,6 @@ func (o *appendOp) apply(t *tx) error {
 	if err != nil || u.Err != nil {
 		return err
 	}
-	if u.Changed {
-		after := u.Job
-		t.loaded[o.key] = &after
-	}
 	if o.chunk.Seq <= st.last {
 		return nil // it is there already
 	}

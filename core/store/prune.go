@@ -13,7 +13,7 @@ const (
 	auditAtLeast = 90 * 24 * time.Hour
 	// maxBehind is how many events the queue may lack for old jobs to be
 	// removed. With more, removing waits: it would have to look through them.
-	maxBehind = 10_000
+	maxBehind = 1000
 )
 
 var (

@@ -18,8 +18,8 @@ const (
 // never change, so what is remembered is right; whether an event is still to
 // be published is always asked of the database.
 type recentEvents struct {
-	mu       sync.Mutex
-	now, old map[eventKey]*outboxEvent
+	mu     sync.Mutex
+	events generations[eventKey, *outboxEvent]
 }
 
 type eventKey struct {
@@ -30,7 +30,7 @@ type eventKey struct {
 func keyOf(e *job.Event) eventKey { return eventKey{e.Subject, e.Version} }
 
 func newRecentEvents() *recentEvents {
-	return &recentEvents{now: map[eventKey]*outboxEvent{}}
+	return &recentEvents{events: generations[eventKey, *outboxEvent]{max: recentMax}}
 }
 
 func (r *recentEvents) add(events []*outboxEvent) {
@@ -40,32 +40,22 @@ func (r *recentEvents) add(events []*outboxEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range events {
-		if len(e.Text) > recentText {
-			continue
+		if len(e.Text) <= recentText {
+			r.events.put(keyOf(&e.Event), e)
 		}
-		if len(r.now) >= recentMax {
-			r.now, r.old = make(map[eventKey]*outboxEvent, recentMax), r.now
-		}
-		r.now[keyOf(&e.Event)] = e
 	}
 }
 
 func (r *recentEvents) get(k eventKey) (*outboxEvent, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.now[k]; ok {
-		return e, true
-	}
-	e, ok := r.old[k]
-	return e, ok
+	return r.events.get(k)
 }
 
 func (r *recentEvents) remove(events []job.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range events {
-		k := keyOf(&events[i])
-		delete(r.now, k)
-		delete(r.old, k)
+		r.events.remove(keyOf(&events[i]))
 	}
 }

@@ -28,8 +28,11 @@ const (
 			SELECT * FROM (SELECT j.num FROM jobs j INDEXED BY jobs_queuing WHERE ` + isQueuing + `
 				ORDER BY j.space, j.agent LIMIT 1)
 			UNION ALL
-			SELECT (SELECT j.num FROM jobs j INDEXED BY jobs_queuing WHERE ` + isQueuing + `
-				AND (j.space, j.agent) > (q.space, q.agent) ORDER BY j.space, j.agent LIMIT 1)
+			SELECT coalesce(
+				(SELECT j.num FROM jobs j INDEXED BY jobs_queuing WHERE ` + isQueuing + `
+					AND j.space = q.space AND j.agent > q.agent ORDER BY j.agent LIMIT 1),
+				(SELECT j.num FROM jobs j INDEXED BY jobs_queuing WHERE ` + isQueuing + `
+					AND j.space > q.space ORDER BY j.space, j.agent LIMIT 1))
 			FROM queues JOIN jobs q ON q.num = queues.num
 		)`
 
@@ -43,13 +46,13 @@ const (
 )
 
 // selectQueries are the two queries of a selection: whether there is any, and
-// the jobs.
-type selectQueries struct{ any, jobs *query }
+// which.
+type selectQueries struct{ any, which *query }
 
 func newSelect(with, from string) selectQueries {
 	return selectQueries{
-		any:  newQuery(with + ` SELECT 1` + from),
-		jobs: newQuery(with + ` SELECT ` + jobColumns + from),
+		any:   newQuery(with + ` SELECT 1` + from),
+		which: newQuery(with + ` SELECT j.space, j.id` + from),
 	}
 }
 
@@ -96,14 +99,26 @@ func (s *SQLite) anySelected(ctx context.Context, sel job.Selection) (bool, erro
 }
 
 // selected returns the jobs of a selection, other than by ID.
-func (t *tx) selected(sel job.Selection) ([]job.Job, error) {
+func (t *tx) selected(sel job.Selection) ([]*job.Job, error) {
 	q, args, err := t.w.store.selectArgs(sel)
 	if err != nil {
 		return nil, refuse(err)
 	}
-	rows, err := t.query(q.jobs, append(args, int64(sel.Max))...)
+	rows, err := t.query(q.which, append(args, int64(sel.Max))...)
 	if err != nil {
 		return nil, err
 	}
-	return readJobs(rows, sel.Max)
+	var key jobKey
+	keys := make([]jobKey, 0, min(sel.Max, 128))
+	if err := eachRow(rows, []any{&key.space, &key.id}, func() { keys = append(keys, key) }); err != nil {
+		return nil, err
+	}
+	if err := t.load(keys); err != nil {
+		return nil, err
+	}
+	jobs := make([]*job.Job, len(keys))
+	for i, k := range keys {
+		jobs[i] = t.loaded[k]
+	}
+	return jobs, nil
 }

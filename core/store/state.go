@@ -7,8 +7,11 @@ import (
 const (
 	// numberBlock is how many job numbers are taken at a time.
 	numberBlock = 1000
-	// maxKnownAgents bounds the agents that the writer remembers.
-	maxKnownAgents = 10_000
+	// maxKnownAgents and maxKnownJobs bound what the writer remembers, and
+	// maxKnownMessage how long a job's message may be.
+	maxKnownAgents  = 10_000
+	maxKnownJobs    = 8192
+	maxKnownMessage = 4096
 )
 
 // writerState is what the writer remembers from one transaction to the next.
@@ -20,6 +23,9 @@ type writerState struct {
 	version int64
 	// agents are rows by space and name, nil for a name that no agent has.
 	agents map[agentKey]*job.Agent
+	// jobs are live ones as they stand, since a job that was just made is
+	// claimed soon, and one that was claimed is reported.
+	jobs generations[jobKey, *job.Job]
 	// outbox is the last number of an event; negative if it is not known.
 	outbox int64
 }
@@ -65,7 +71,7 @@ func (s *writerState) number() int64 {
 	return n
 }
 
-// refresh forgets the agents if another connection has written since.
+// refresh forgets what may be old if another connection has written since.
 func (s *writerState) refresh(w *writer) error {
 	var version int64
 	if _, err := w.conn.row(dataVersionQuery, nil, &version); err != nil {
@@ -73,8 +79,20 @@ func (s *writerState) refresh(w *writer) error {
 	}
 	if version != s.version || s.agents == nil || len(s.agents) > maxKnownAgents {
 		s.agents, s.version, s.outbox = map[agentKey]*job.Agent{}, version, -1
+		s.jobs.clear()
+		s.jobs.max = maxKnownJobs
 	}
 	return nil
+}
+
+// know remembers a job as it was written, or forgets it if it is over.
+func (s *writerState) know(j *job.Job) {
+	key := jobKey{j.Space, j.ID}
+	if j.Status.Final() || j.Result != nil || len(j.Late) > 0 || len(j.Message) > maxKnownMessage {
+		s.jobs.remove(key)
+		return
+	}
+	s.jobs.put(key, j)
 }
 
 // take takes n numbers of the outbox and returns the one before the first.
@@ -94,4 +112,4 @@ func (s *writerState) take(t *tx, n int64) (before int64, err error) {
 
 // forget drops what may have been read or written in a transaction that did
 // not come to be. The job numbers were taken outside of it and stay.
-func (s *writerState) forget() { s.agents = nil }
+func (s *writerState) forget() { s.agents = nil } // refresh does the rest

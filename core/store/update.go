@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/letserverrun/skadi/core/job"
 )
@@ -63,7 +65,7 @@ func (o *updateOp) apply(t *tx) error {
 	}
 	o.updated = make([]job.Updated, len(jobs))
 	for i := range jobs {
-		if o.updated[i], err = t.decide(&jobs[i], o.sel.WithAgent, o.decide); err != nil {
+		if o.updated[i], err = t.decide(jobs[i], o.sel.WithAgent, o.decide); err != nil {
 			return err
 		}
 	}
@@ -73,8 +75,7 @@ func (o *updateOp) apply(t *tx) error {
 func (o *byIDOp) apply(t *tx) error {
 	o.updated = make([]job.Updated, len(o.sel.IDs))
 	for i, id := range o.sel.IDs {
-		key := jobKey{o.sel.Space, id}
-		j := t.loaded[key]
+		j := t.loaded[jobKey{o.sel.Space, id}]
 		if j == nil {
 			o.updated[i].Err = job.ErrNotFound
 			continue
@@ -82,10 +83,6 @@ func (o *byIDOp) apply(t *tx) error {
 		u, err := t.decide(j, o.sel.WithAgent, o.decide)
 		if err != nil {
 			return err
-		}
-		if u.Changed {
-			after := u.Job
-			t.loaded[key] = &after
 		}
 		if err := t.fillStreamed(&u.Job); err != nil {
 			return err
@@ -106,7 +103,11 @@ func (t *tx) load(keys []jobKey) error {
 	t.loaded = make(map[jobKey]*job.Job, len(keys))
 	bySpace := map[string][]string{}
 	for _, k := range keys {
-		bySpace[k.space] = append(bySpace[k.space], k.id)
+		if j, ok := t.w.state.jobs.get(k); ok {
+			t.loaded[k] = j
+		} else {
+			bySpace[k.space] = append(bySpace[k.space], k.id)
+		}
 	}
 	for space, ids := range bySpace {
 		rows, err := t.query(loadQuery, jsonList(ids), space)
@@ -147,11 +148,27 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 	if u.Err != nil || change == nil {
 		return u, nil
 	}
-	if err := t.updateJob(j, &change.Job, updateFor(j, &change.Job)); err != nil {
+	after := new(job.Job) // kept, unlike the change
+	*after = change.Job
+	inMicroseconds(after)
+	if err := t.updateJob(j, after, updateFor(j, after)); err != nil {
 		return u, err
 	}
-	u.Job, u.Changed = change.Job, true
-	return u, t.tell(&change.Job, change.Events)
+	t.w.state.know(after)
+	if t.loaded != nil {
+		t.loaded[jobKey{after.Space, after.ID}] = after
+	}
+	u.Job, u.Changed = *after, true
+	return u, t.tell(after, change.Events)
+}
+
+// inMicroseconds makes the job's times what they will be when it is read.
+func inMicroseconds(j *job.Job) {
+	for _, at := range [...]*time.Time{
+		&j.OfferedUntil, &j.CreatedAt, &j.SentAt, &j.LastWordAt, &j.FinishedAt, &j.DueAt, &j.CancelRequestedAt,
+	} {
+		*at = timeOf(micros(*at))
+	}
 }
 
 // checkChange refuses what no change may touch.
@@ -222,6 +239,10 @@ func updateFor(a, b *job.Job) *update {
 	return updateWord
 }
 
+// errStale: a job is not as it was seen. Nobody else can have changed it within
+// the transaction, so it was remembered wrongly; the next try reads it.
+var errStale = errors.New("what was known of a job is not so any more")
+
 // updateJob writes j with the given update, guarded by what was seen of it.
 func (t *tx) updateJob(seen, j *job.Job, u *update) error {
 	args := append(t.args[:0], j.Version, micros(j.LastWordAt), micros(j.DueAt))
@@ -243,7 +264,7 @@ func (t *tx) updateJob(seen, j *job.Job, u *update) error {
 	t.args = args
 	n, err := t.exec(u.query, args...)
 	if err == nil && n != 1 {
-		err = fmt.Errorf("job %s is not in status %s at version %d any more", j.ID, seen.Status, seen.Version)
+		err = fmt.Errorf("%w: job %s is not %s at version %d", errStale, j.ID, seen.Status, seen.Version)
 	}
 	return err
 }

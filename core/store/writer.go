@@ -235,7 +235,7 @@ func answer(batch []*member, err error) {
 func (w *writer) commit(batch []*member) {
 	err := w.try(batch)
 	w.count(batch, err)
-	if err == nil || len(batch) == 1 || !worthReplay(err) {
+	if err == nil || (len(batch) == 1 && !errors.Is(err, errStale)) || !worthReplay(err) {
 		answer(batch, explain(err))
 		return
 	}

@@ -127,6 +127,30 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestStale has the writer remember a job wrongly: it notices and reads it.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, SQLiteConfig{})
+	addAgent(t, s, "web-1")
+	j, err := createOne(t.Context(), s, testEntry("web-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.write.do(t.Context(), &work{rows: 1, do: func(tx *tx) error {
+		wrong := j
+		wrong.Version = 7
+		tx.w.state.know(&wrong)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	us, err := s.Update(t.Context(), job.ByID("default", j.ID), testMove(job.Sent))
+	if err != nil || us[0].Err != nil || us[0].Job.Version != 2 {
+		t.Fatal(err, us)
+	}
+}
+
 // TestGoexit ends the writer's goroutine from within, as a failing test would.
 func TestGoexit(t *testing.T) {
 	t.Parallel()

@@ -140,6 +140,7 @@ CREATE TABLE conversations (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX conversations_open ON conversations (parked_until, first) WHERE first > 0;
+CREATE INDEX conversations_idle ON conversations (parked_until) WHERE first = 0;
 
 CREATE TABLE message_refs (
     job TEXT NOT NULL PRIMARY KEY, -- jobs.id
@@ -219,6 +220,7 @@ CREATE TABLE audit (
 
 CREATE UNIQUE INDEX audit_id ON audit (space, id);
 CREATE INDEX audit_code ON audit (space, code);
+CREATE INDEX audit_in ON audit (space);
 CREATE INDEX audit_age ON audit (at);
 
 CREATE TABLE kv (
