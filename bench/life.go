@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,8 @@ type bench struct {
 	redis    *redisServer // nil: there is nothing to compare with
 	dir      string
 	runs     int
-	jobs     int // of one run of the whole life
+	jobs     int      // of one run of the whole life
+	kinds    []string // of load in the part life; nil: all
 	short    bool
 	table    *table
 	say      func(format string, args ...any)
@@ -97,7 +99,7 @@ func (b *bench) life(ctx context.Context) error {
 	}
 	for run := range b.runs {
 		for _, k := range kinds {
-			if k.name == "asynq" && b.redis == nil {
+			if k.name == "asynq" && b.redis == nil || b.kinds != nil && !slices.Contains(b.kinds, k.name) {
 				continue
 			}
 			o, err := k.run()

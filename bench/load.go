@@ -56,7 +56,7 @@ func (l skadiLoad) run(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	agent, err := l.startAgent(b)
+	agent, err := l.startAgent(b) //nolint:contextcheck // it ends by stop, after its last report
 	if err != nil {
 		return outcome{}, err
 	}

@@ -11,5 +11,9 @@ func dieWithParent() *syscall.SysProcAttr {
 func inMemory(dir string) bool {
 	const tmpfs, ramfs = 0x01021994, 0x858458f6
 	var fs syscall.Statfs_t
-	return syscall.Statfs(dir, &fs) == nil && (int64(fs.Type) == tmpfs || int64(fs.Type) == ramfs)
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return false
+	}
+	kind := int64(fs.Type) //nolint:unconvert // 32 bits wide on some machines
+	return kind == tmpfs || kind == ramfs
 }

@@ -39,7 +39,7 @@ func startPlain(l skadiLoad, b *book) (*plainAgent, error) {
 	}
 	for _, c := range a.conns {
 		a.all.Go(func() {
-			if err := a.pull(c); err != nil && !a.stopped.Load() {
+			if err := a.pull(c); !a.stopped.Load() {
 				a.errs <- err
 			}
 		})
@@ -60,6 +60,7 @@ func (a *plainAgent) stop() error {
 	return nil
 }
 
+// pull works until something goes wrong, or the connection is closed.
 func (a *plainAgent) pull(c *wire.Conn) error {
 	var work struct {
 		Jobs []struct {

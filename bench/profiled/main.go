@@ -26,7 +26,7 @@ func run() int {
 		return cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	if path := os.Getenv("SKADI_CPUPROFILE"); path != "" {
-		f, err := os.Create(numbered(path))
+		f, err := os.Create(numbered(path)) //nolint:gosec // the developer says where
 		if err == nil {
 			err = pprof.StartCPUProfile(f)
 		}
@@ -40,7 +40,7 @@ func run() int {
 	code := cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if path := os.Getenv("SKADI_MEMPROFILE"); path != "" {
 		runtime.GC()
-		f, err := os.Create(numbered(path))
+		f, err := os.Create(numbered(path)) //nolint:gosec // the developer says where
 		if err == nil {
 			err = pprof.Lookup("allocs").WriteTo(f, 0)
 			_ = f.Close()
@@ -56,7 +56,7 @@ func run() int {
 func numbered(path string) string {
 	for n := 1; ; n++ {
 		one := path + "." + strconv.Itoa(n)
-		if _, err := os.Stat(one); err != nil {
+		if _, err := os.Stat(one); err != nil { //nolint:gosec // the developer says where
 			return one
 		}
 	}
