@@ -19,14 +19,14 @@ import (
 
 // A connection that net/http serves holds 10 KB of buffers and a stack of 8 to
 // 16 KB for as long as its handler waits. An agent waits nearly all of its
-// life, so a poll that has waited for parkAfter is taken off net/http: its
+// life, so a poll that has waited for parkAfter is taken off net/http. Its
 // connection is hijacked, two small goroutines wait for the answer and for the
 // caller to leave, and after the answer the connection goes back to the
 // server, as if it were a new one, when its next request begins.
 
 // parkAfter is how long a poll waits before it is parked. It is so long that
 // the polls of a busy agent never are.
-const parkAfter = time.Second
+const parkAfter = 200 * time.Millisecond
 
 // lotKey finds the server's lot in the context of a request.
 type lotKey struct{}
@@ -46,6 +46,7 @@ type lot struct {
 	mu    sync.Mutex
 	cars  map[*car]struct{}
 	ended bool
+	tidy  tidier
 }
 
 type accepted struct {
@@ -152,6 +153,37 @@ type car struct {
 	answered chan struct{}
 }
 
+// What net/http held for a connection that was parked is garbage, and the
+// stacks that were deep once are too large. On a server that does little else,
+// nobody would collect them for two minutes.
+const (
+	tidyCount = 1000
+	tidyEvery = 15 * time.Second
+	tidyDelay = 2 * time.Second
+)
+
+// tidier says when enough was parked to be worth a collection.
+type tidier struct {
+	count int
+	next  time.Time // of the last collection, which may still be to come
+}
+
+// parked counts a connection, and reports whether a collection is due and in
+// what time.
+func (t *tidier) parked(now time.Time) (in time.Duration, due bool) {
+	t.count++
+	ahead := t.next.Sub(now)
+	if t.count < tidyCount || (ahead > 0 && ahead <= tidyEvery) {
+		return 0, false
+	}
+	in = tidyDelay
+	if since := -ahead; since >= 0 && since < tidyEvery {
+		in = max(in, tidyEvery-since)
+	}
+	t.count, t.next = 0, now.Add(in)
+	return in, true
+}
+
 // park takes the call off net/http and has it wait for what r asks. It
 // reports false if the connection cannot be parked, as with HTTP/2, which has
 // many calls on one.
@@ -175,6 +207,9 @@ func (l *lot) park(c *call, r job.PollRequest) bool {
 	}
 	l.mu.Lock()
 	l.cars[k] = struct{}{}
+	if in, due := l.tidy.parked(time.Now()); due {
+		time.AfterFunc(in, debug.FreeOSMemory)
+	}
 	l.mu.Unlock()
 	ctx, leave := context.WithCancel(l.stopping)
 	early = bytes.Clone(early)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,4 +224,30 @@ func TestParkedOverTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTidier(t *testing.T) {
+	t.Parallel()
+	var td tidier
+	park := func(now time.Time, n int) (due []time.Duration) {
+		for range n {
+			if in, ok := td.parked(now); ok {
+				due = append(due, in)
+			}
+		}
+		return due
+	}
+	want := func(what string, got []time.Duration, want ...time.Duration) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: collections in %v; want %v", what, got, want)
+		}
+	}
+	now := time.Unix(1_000_000, 0)
+	want("a few", park(now, tidyCount-1))
+	want("a burst", park(now, 3*tidyCount), tidyDelay)
+	want("while one is to come", park(now.Add(tidyDelay-1), tidyCount))
+	want("soon after it", park(now.Add(tidyDelay+time.Second), 1), tidyEvery-time.Second)
+	want("long after", park(now.Add(time.Hour), tidyCount), tidyDelay)
+	want("a clock set back", park(now, tidyCount), tidyDelay)
 }
