@@ -36,7 +36,8 @@ type Store interface {
 	// AppendOutput lets decide check the job (and perhaps extend it) and adds
 	// chunk to its live output in the same transaction. A sequence number
 	// that is there already is ignored; a gap is a *GapError. Of more than
-	// limit bytes the head and the tail are kept.
+	// limit bytes the head and the tail are kept. What is wrong with the job
+	// or the chunk is in Updated.Err.
 	AppendOutput(ctx context.Context, space, id string, chunk OutputChunk, limit int, decide Decide) (Updated, error)
 	// Output returns up to max chunks after sequence number after. A jump in
 	// Seq means that the output between was dropped.
@@ -192,7 +193,8 @@ type View struct {
 type Decide func(v View) (*Change, error)
 
 // Change is a job as it will be, with the events that tell of it. Its version
-// is one or more above the one seen.
+// is one or more above the one seen, and its FinishedAt is set if, and only if,
+// its status is final; Stores refuse any other.
 type Change struct {
 	Job    Job
 	Events []Event

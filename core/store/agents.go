@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -175,7 +174,7 @@ func (s *SQLite) SaveAgent(ctx context.Context, a job.Agent) error {
 		return err
 	}
 	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
-		t.forgetAgents(a.ID)
+		t.forgetAgent(a.ID)
 		n, err := t.exec(saveAgentQuery, a.Instance, micros(a.InstanceSeenAt), a.Version, commands, micros(a.LastSeenAt), a.ID)
 		if err == nil && n == 0 {
 			return refuse(job.ErrAgentRemoved)
@@ -184,26 +183,34 @@ func (s *SQLite) SaveAgent(ctx context.Context, a job.Agent) error {
 	}})
 }
 
+// seenBatch is how many agents are seen in one transaction, so that others
+// get their turn.
+const seenBatch = 500
+
 // Seen implements job.Store.
 func (s *SQLite) Seen(ctx context.Context, ids []string, at time.Time) error {
-	if len(ids) == 0 {
-		return nil
-	}
 	ids = slices.Clone(ids) // the caller may leave before it is done
-	return s.write.do(ctx, &work{rows: len(ids), do: func(t *tx) error {
-		t.forgetAgents(ids...)
-		for _, id := range ids {
-			if _, err := t.exec(seenQuery, micros(at), id); err != nil {
-				return err
+	for batch := range slices.Chunk(ids, seenBatch) {
+		err := s.write.do(ctx, &work{rows: len(batch), do: func(t *tx) error {
+			for _, id := range batch {
+				t.forgetAgent(id)
+				if _, err := t.exec(seenQuery, micros(at), id); err != nil {
+					return err
+				}
 			}
+			return nil
+		}})
+		if err != nil {
+			return err
 		}
-		return nil
-	}})
+	}
+	return nil
 }
 
-// forgetAgents makes the writer read the agents with these IDs again.
-func (t *tx) forgetAgents(ids ...string) {
-	maps.DeleteFunc(t.w.state.agents, func(_ agentKey, a *job.Agent) bool {
-		return a != nil && slices.Contains(ids, a.ID)
-	})
+// forgetAgent makes the writer read the agent with this ID again.
+func (t *tx) forgetAgent(id string) {
+	if key, known := t.w.state.agentKeys[id]; known {
+		delete(t.w.state.agents, key)
+		delete(t.w.state.agentKeys, id)
+	}
 }

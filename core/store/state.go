@@ -21,8 +21,10 @@ type writerState struct {
 	// What follows holds for this version of the database: no other
 	// connection has written since.
 	version int64
-	// agents are rows by space and name, nil for a name that no agent has.
-	agents map[agentKey]*job.Agent
+	// agents are rows by space and name, nil for a name that no agent has;
+	// agentKeys are the names by ID.
+	agents    map[agentKey]*job.Agent
+	agentKeys map[string]agentKey
 	// jobs are live ones as they stand, since a job that was just made is
 	// claimed soon, and one that was claimed is reported.
 	jobs generations[jobKey, *job.Job]
@@ -78,7 +80,8 @@ func (s *writerState) refresh(w *writer) error {
 		return err
 	}
 	if version != s.version || s.agents == nil || len(s.agents) > maxKnownAgents {
-		s.agents, s.version, s.outbox = map[agentKey]*job.Agent{}, version, -1
+		s.agents, s.agentKeys = map[agentKey]*job.Agent{}, map[string]agentKey{}
+		s.version, s.outbox = version, -1
 		s.jobs.clear()
 		s.jobs.max = maxKnownJobs
 	}

@@ -91,6 +91,7 @@ func (t *tx) agent(space, name string) (*job.Agent, error) {
 			return nil, err
 		}
 		a = &read
+		t.w.state.agentKeys[a.ID] = key
 	}
 	t.w.state.agents[key] = a
 	return a, nil
