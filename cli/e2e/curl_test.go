@@ -36,7 +36,15 @@ func TestAgentWithCurl(t *testing.T) {
 	if err := os.WriteFile(file, []byte(token(t, "agents", "create", "web-2", "--data", data)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startIn(t, dir, environment(t, []string{"SKADI_SERVER=" + url, "AGENT_TOKEN_FILE=" + file}), "/bin/sh", script)
+	// What the script has started outlives it a little, and must not be
+	// waited for; so its output goes into a file.
+	startIn(t, dir, environment(t, []string{"SKADI_SERVER=" + url, "AGENT_TOKEN_FILE=" + file}),
+		"/bin/sh", "-c", `exec sh "$0" >agent.log 2>&1`, script)
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(dir, "agent.log")); err == nil && len(log) > 0 {
+			t.Logf("the agent said:\n%s", log)
+		}
+	})
 
 	client, err := agentapi.NewClient(agentapi.ClientConfig{Server: url, Token: admin})
 	if err != nil {
