@@ -24,7 +24,7 @@ type event struct {
 type count struct {
 	out                     io.Writer
 	passed, failed, skipped int
-	failures                []string
+	failures, skips         []string
 
 	pending map[string]map[string]*test // by package, then by test
 	builds  map[string][]string         // what the compiler said
@@ -32,6 +32,20 @@ type count struct {
 
 // test is one that has not ended, with what it printed.
 type test struct{ output []string }
+
+// reason is the last thing that a test said before it was skipped.
+func (t *test) reason() string {
+	if t == nil {
+		return ""
+	}
+	for _, line := range slices.Backward(t.output) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") {
+			return ": " + line
+		}
+	}
+	return ""
+}
 
 func newCount(out io.Writer) *count {
 	return &count{out: out, pending: map[string]map[string]*test{}, builds: map[string][]string{}}
@@ -97,6 +111,7 @@ func (c *count) testEnds(e event, t *test) {
 		c.passed++
 	case "skip":
 		c.skipped++
+		c.skips = append(c.skips, e.Package+" "+e.Test+t.reason())
 	case "fail":
 		c.fail(e.Package, e.Test, t)
 	}
@@ -161,13 +176,16 @@ func (c *count) broke(dir string, err error) {
 	fmt.Fprintf(c.out, "--- go test in %s: %v\n", dir, err)
 }
 
-// summary names what failed and ends with the counting line.
+// summary names what was skipped and what failed, and ends with the counting
+// line.
 func (c *count) summary() string {
 	var b strings.Builder
-	if len(c.failures) > 0 {
-		b.WriteString("\nfailed:\n")
-		for _, f := range c.failures {
-			b.WriteString("  " + f + "\n")
+	for _, list := range []struct {
+		title string
+		names []string
+	}{{"skipped", c.skips}, {"failed", c.failures}} {
+		if len(list.names) > 0 {
+			b.WriteString("\n" + list.title + ":\n  " + strings.Join(list.names, "\n  ") + "\n")
 		}
 	}
 	fmt.Fprintf(&b, "\n%d passed, %d failed", c.passed, c.failed)

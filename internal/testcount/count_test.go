@@ -33,9 +33,9 @@ func TestRun(t *testing.T) {
 	}{
 		{
 			name:    "counts subtests and skips",
-			file:    `func TestA(t *testing.T) { t.Run("b", func(*testing.T) {}); t.Run("c", func(t *testing.T) { t.Skip() }) }`,
+			file:    `func TestA(t *testing.T) { t.Run("b", func(*testing.T) {}); t.Run("c", func(t *testing.T) { t.Skip("no moon") }) }`,
 			summary: "2 passed, 0 failed, 1 skipped",
-			output:  []string{"ok    example.com/x"},
+			output:  []string{"ok    example.com/x", "example.com/x TestA/c: x_test.go:5: no moon"},
 		},
 		{
 			name:    "shows what failed",
@@ -70,6 +70,7 @@ func TestRun(t *testing.T) {
 			if err := run(c, module(t, tt.file), []string{"./..."}); err != nil {
 				t.Fatal(err)
 			}
+			out.WriteString(c.summary())
 			lines := strings.Split(c.summary(), "\n")
 			if last := lines[len(lines)-1]; last != tt.summary {
 				t.Errorf("summary %q, want %q\n%s", last, tt.summary, out.String())
