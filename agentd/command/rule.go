@@ -140,7 +140,7 @@ func shown(value string) string {
 		return strconv.Quote(value)
 	}
 	cut := most
-	for !utf8.RuneStart(value[cut]) {
+	for cut > 0 && !utf8.RuneStart(value[cut]) {
 		cut--
 	}
 	return strconv.Quote(value[:cut]) + "…"
