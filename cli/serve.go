@@ -64,11 +64,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	defer end()
 	served := make(chan error, 1)
 	go func() {
-		var accounts sync.WaitGroup
-		accounts.Go(func() { _ = n.accounts.Run(in) })
+		var beside sync.WaitGroup
+		beside.Go(func() { _ = n.accounts.Run(in) })
+		beside.Go(func() { collectLater(in) })
 		err := listeners.serve(in, n.api(listeners.metrics != nil))
 		end()
-		accounts.Wait()
+		beside.Wait()
 		served <- err
 	}()
 	v := currentVersion()
