@@ -23,9 +23,10 @@ import (
 
 // Queue tells live what happens in a space.
 type Queue interface {
-	// Subscribe returns the events of the space from now on. The channel is
-	// closed when ctx ends, and when the reader falls too far behind.
-	Subscribe(ctx context.Context, space string) (<-chan queue.Message, error)
+	// Subscribe returns the events of the space from now on, all that there
+	// are at a time. The channel is closed when ctx ends, and when the reader
+	// falls too far behind.
+	Subscribe(ctx context.Context, space string) (<-chan []queue.Message, error)
 }
 
 // Config is what an API works with. Jobs, Policy, Tokens and Auditor

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"github.com/letserverrun/skadi/core/queue"
 )
 
-// outputPage is how many pieces of output are read at a time.
+// outputPage is how many pieces of output are read at a time, and how many
+// events are written.
 const outputPage = 100
 
 // streamOutput follows a job's live output until the job is final.
@@ -99,7 +101,7 @@ func (c *call) streamEvents() error {
 		return fail(agentapi.ProblemUnavailable, "this server tells no events")
 	}
 	ctx := c.waiting(0)
-	messages, err := c.api.cfg.Queue.Subscribe(ctx, c.token.Space)
+	tail, err := c.api.cfg.Queue.Subscribe(ctx, c.token.Space)
 	if err != nil {
 		return fail(agentapi.ProblemUnavailable, "the queue tells no events at the moment").because(err)
 	}
@@ -111,13 +113,13 @@ func (c *call) streamEvents() error {
 	defer alive.Stop()
 	for {
 		select {
-		case m, ok := <-messages:
+		case messages, ok := <-tail:
 			if !ok {
 				// It fell too far behind, or the server stops. The reader
 				// notices by the end of the stream.
 				return nil
 			}
-			if err := s.messages(m, messages); err != nil {
+			if err := s.messages(messages); err != nil {
 				return gone(ctx, err)
 			}
 		case <-alive.C:
@@ -130,20 +132,17 @@ func (c *call) streamEvents() error {
 	}
 }
 
-// messages writes m and what else is there already, all at once.
-func (s *stream) messages(m queue.Message, more <-chan queue.Message) error {
-	for range outputPage {
-		if err := s.message(m); err != nil {
-			return err
+// messages writes messages, a page of them at a time.
+func (s *stream) messages(messages []queue.Message) error {
+	for page := range slices.Chunk(messages, outputPage) {
+		for _, m := range page {
+			if err := s.message(m); err != nil {
+				return err
+			}
 		}
-		next, ok := take(more)
-		if !ok {
-			break
+		if err := s.flush(); err != nil {
+			return errReaderGone
 		}
-		m = next
-	}
-	if err := s.flush(); err != nil {
-		return errReaderGone
 	}
 	return nil
 }
@@ -164,13 +163,4 @@ func (s *stream) message(m queue.Message) error {
 		return fmt.Errorf("event %s of the queue: %w", m.ID, err)
 	}
 	return s.event(e.Kind, e.ID, e)
-}
-
-// take receives without waiting.
-func take(messages <-chan queue.Message) (m queue.Message, ok bool) {
-	select {
-	case m, ok = <-messages:
-	default:
-	}
-	return m, ok
 }

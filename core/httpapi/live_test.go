@@ -250,18 +250,18 @@ func TestStreamShowsNoConversation(t *testing.T) {
 }
 
 // slowQueue closes its channel as a queue does for a reader that lags.
-type slowQueue struct{ messages chan queue.Message }
+type slowQueue struct{ messages chan []queue.Message }
 
-func (q slowQueue) Subscribe(context.Context, string) (<-chan queue.Message, error) {
+func (q slowQueue) Subscribe(context.Context, string) (<-chan []queue.Message, error) {
 	return q.messages, nil
 }
 
 func TestLaggingReaderIsCutOff(t *testing.T) {
 	t.Parallel()
-	q := slowQueue{messages: make(chan queue.Message, 1)}
+	q := slowQueue{messages: make(chan []queue.Message, 1)}
 	e := setup(t, func(c *Config) { c.Queue = q })
 	s := e.open(t, "/v1/events", e.reader)
-	q.messages <- queue.Message{ID: "a", Kind: "EventMessage", Data: []byte(`{"id":"a","kind":"EventMessage"}`)}
+	q.messages <- []queue.Message{{ID: "a", Kind: "EventMessage", Data: []byte(`{"id":"a","kind":"EventMessage"}`)}}
 	close(q.messages)
 	s.want("id: a", "event: EventMessage", "data: ")
 	s.end()
@@ -270,14 +270,14 @@ func TestLaggingReaderIsCutOff(t *testing.T) {
 // floodQueue has always one more message, until its subscriber ends.
 type floodQueue struct{ ended chan struct{} }
 
-func (q floodQueue) Subscribe(ctx context.Context, _ string) (<-chan queue.Message, error) {
-	messages := make(chan queue.Message)
+func (q floodQueue) Subscribe(ctx context.Context, _ string) (<-chan []queue.Message, error) {
+	messages := make(chan []queue.Message)
 	go func() {
 		defer close(q.ended)
 		m := queue.Message{ID: "a", Kind: "EventMessage", Data: []byte(`{"id":"a","kind":"EventMessage","text":"` + strings.Repeat("x", 10_000) + `"}`)}
 		for {
 			select {
-			case messages <- m:
+			case messages <- []queue.Message{m}:
 			case <-ctx.Done():
 				return
 			}

@@ -13,15 +13,16 @@ type tail struct {
 
 	mu      sync.Mutex
 	waiting []Message
+	held    int // messages on their way to the reader
 	ended   bool
 	wake    chan struct{} // one signal: something waits
 }
 
-// Subscribe returns a live tail of the messages of a space, from now on. The
-// channel is closed when ctx ends, when the queue is closed, and when the
-// reader falls too far behind: it then has to subscribe again, and to read
-// from the database what it missed.
-func (q *Embedded) Subscribe(ctx context.Context, space string) (<-chan Message, error) {
+// Subscribe returns a live tail of the messages of a space, from now on: all
+// that there are at a time, oldest first. The channel is closed when ctx ends,
+// when the queue is closed, and when the reader falls too far behind: it then
+// has to subscribe again, and to read from the database what it missed.
+func (q *Embedded) Subscribe(ctx context.Context, space string) (<-chan []Message, error) {
 	t := &tail{space: space, limit: q.cfg.Tail, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -29,7 +30,7 @@ func (q *Embedded) Subscribe(ctx context.Context, space string) (<-chan Message,
 		return nil, ErrClosed
 	}
 	q.tails[t] = struct{}{}
-	c := make(chan Message)
+	c := make(chan []Message)
 	go func() {
 		defer close(c)
 		t.pump(ctx, c)
@@ -52,7 +53,7 @@ func (t *tail) add(messages []Message) bool {
 			t.waiting = append(t.waiting, m)
 		}
 	}
-	if len(t.waiting) > t.limit {
+	if t.held+len(t.waiting) > t.limit {
 		t.endLocked()
 		return false
 	}
@@ -76,28 +77,21 @@ func (t *tail) endLocked() {
 	}
 }
 
-// take returns the oldest message that waits. Only that one is in the pump's
-// hands, so that a reader which stands still is known by what waits.
-func (t *tail) take() (m Message, ok bool) {
+// take returns what waits. It counts as lagging until it is delivered.
+func (t *tail) take() (batch []Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.waiting) == 0 {
-		return m, false
-	}
-	m, t.waiting = t.waiting[0], t.waiting[1:]
-	if len(t.waiting) == 0 {
-		t.waiting = nil
-	}
-	return m, true
+	batch, t.waiting = t.waiting, nil
+	t.held = len(batch)
+	return batch
 }
 
 // pump hands messages to the reader until ctx ends or the tail does.
-func (t *tail) pump(ctx context.Context, c chan<- Message) {
+func (t *tail) pump(ctx context.Context, c chan<- []Message) {
 	for {
-		m, ok := t.take()
-		if ok {
+		if batch := t.take(); len(batch) > 0 {
 			select {
-			case c <- m:
+			case c <- batch:
 				continue
 			case <-t.done:
 				return

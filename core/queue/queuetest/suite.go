@@ -22,7 +22,7 @@ const patience = 20 * time.Second
 type Queue interface {
 	Publish(ctx context.Context, messages []queue.Message) error
 	Consume(ctx context.Context, group, consumer string, h queue.Handler) error
-	Subscribe(ctx context.Context, space string) (<-chan queue.Message, error)
+	Subscribe(ctx context.Context, space string) (<-chan []queue.Message, error)
 	DeadLetters(ctx context.Context, group string, max int) ([]queue.DeadLetter, error)
 	Close() error
 }
