@@ -24,6 +24,9 @@ type asynqLoad struct {
 	// Interval is how often an idle worker looks for tasks; 0 leaves asynq's
 	// own second.
 	Interval time.Duration `json:"interval"`
+	// Result has the handler write its answer, which is kept with the task as
+	// Skadi keeps a job's output.
+	Result bool `json:"result"`
 }
 
 const (
@@ -57,7 +60,10 @@ func (l asynqLoad) run(ctx context.Context) (outcome, error) {
 			return err
 		}
 		b.start(i)
-		return nil
+		if l.Result {
+			_, err = t.ResultWriter().Write([]byte("ok"))
+		}
+		return err
 	}))
 	if err != nil {
 		return outcome{}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (b *bench) latency(ctx context.Context) error {
 	accepted, sent := map[string][]spread{}, map[string][]spread{}
 	for run := range runs {
 		for _, k := range kinds {
-			if b.redis == nil && k.name[:5] == "asynq" {
+			if b.redis == nil && strings.HasPrefix(k.name, "asynq") {
 				continue
 			}
 			o, err := k.run()

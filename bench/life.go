@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -93,13 +94,16 @@ func (b *bench) life(ctx context.Context) error {
 			return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50})
 		}},
 		{"plain", func() (outcome, error) { return b.skadiRun(ctx, b.jobs, 0, false) }},
+		{"asynq+result", func() (outcome, error) {
+			return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50, Result: true})
+		}},
 		{"floor", func() (outcome, error) { return b.floorRun(ctx) }},
 		{"confirmed", func() (outcome, error) { return b.skadiRun(ctx, b.jobs/2, 0, true) }},
 		{"batch", func() (outcome, error) { return b.batchRun(ctx) }},
 	}
 	for run := range b.runs {
 		for _, k := range kinds {
-			if k.name == "asynq" && b.redis == nil || b.kinds != nil && !slices.Contains(b.kinds, k.name) {
+			if strings.HasPrefix(k.name, "asynq") && b.redis == nil || b.kinds != nil && !slices.Contains(b.kinds, k.name) {
 				continue
 			}
 			o, err := k.run()
@@ -107,7 +111,7 @@ func (b *bench) life(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
 			rates[k.name] = append(rates[k.name], o.rate())
-			b.say("run %d of %d: %-9s %s%s", run+1, b.runs, k.name, rate(o.rate(), "jobs"), details(o))
+			b.say("run %d of %d: %-12s %s%s", run+1, b.runs, k.name, rate(o.rate(), "jobs"), details(o))
 		}
 	}
 
@@ -129,6 +133,12 @@ func (b *bench) life(ctx context.Context) error {
 		}
 	}
 	b.table.add(r)
+	if with := median(rates["asynq+result"]); with > 0 {
+		b.table.add(row{
+			what: "the same, beside asynq that keeps the result too", value: rate(plain, "jobs"),
+			beside: "asynq " + rate(with, "jobs"), ratio: times(plain, with),
+		})
+	}
 	r = beside(confirmed)
 	r.what, r.value = "agentd's hand-over: confirmed, journaled", rate(confirmed, "jobs")
 	b.table.add(r)

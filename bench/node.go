@@ -148,8 +148,8 @@ func (s *served) load(jobs, rate int, confirm bool, stateDir string) skadiLoad {
 	}
 }
 
-// How a plain agent polls.
+// How a plain agent polls: one poll after the other, as many jobs as there are.
 const (
-	plainPollers = 2
+	plainPollers = 1
 	plainMax     = 500
 )
