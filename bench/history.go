@@ -11,7 +11,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // history measures what a database full of finished jobs costs.
@@ -81,7 +81,7 @@ func (b *bench) fullAndEmpty(ctx context.Context, dir string, runs int) (full, e
 // fill lets jobs live their whole life in the database, a thousand at a time,
 // as the server would.
 func fill(ctx context.Context, path string, jobs, agents int) (err error) {
-	db, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: path})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func live(ctx context.Context, service *job.Service, a job.Agent, n int) error {
 }
 
 // publish empties the outbox as the relay does.
-func publish(ctx context.Context, db *store.SQLite) error {
+func publish(ctx context.Context, db *sqlite.Store) error {
 	for {
 		events, err := db.Unpublished(ctx, 2000)
 		if err != nil || len(events) == 0 {
@@ -169,7 +169,7 @@ func publish(ctx context.Context, db *store.SQLite) error {
 func sweeperPass(ctx context.Context, path string) (pass spread, err error) {
 	at := time.Now()
 	clock := func() time.Time { return at }
-	db, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: path, Clock: clock})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Clock: clock})
 	if err != nil {
 		return pass, err
 	}

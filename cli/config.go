@@ -20,7 +20,7 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 func configCommand() *cobra.Command {
@@ -209,7 +209,7 @@ func knownAgents(ctx context.Context, path string) (agents []job.Agent, err erro
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	s, err := store.SchemaOf(ctx, path)
+	s, err := sqlite.SchemaOf(ctx, path)
 	if err != nil || s.Version != s.Newest {
 		return nil, err
 	}

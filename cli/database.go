@@ -16,7 +16,7 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // database says which database a command works on. It does so beside a
@@ -74,7 +74,7 @@ func noDatabase(path string) error {
 // opened is the database of a command that runs and ends.
 type opened struct {
 	path    string
-	store   *store.SQLite
+	store   *sqlite.Store
 	jobs    *job.Service
 	tokens  *access.Tokens
 	auditor *access.Auditor
@@ -82,7 +82,7 @@ type opened struct {
 
 func openDatabase(ctx context.Context, path string) (*opened, error) {
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: path, Clock: time.Now, Logger: log})
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Clock: time.Now, Logger: log})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 func migrateCommand() *cobra.Command {
@@ -43,7 +44,7 @@ func migrateUp(db *database) *cobra.Command {
 			if err := o.store.Close(); err != nil {
 				return err
 			}
-			s, err := store.SchemaOf(c.Context(), o.path)
+			s, err := sqlite.SchemaOf(c.Context(), o.path)
 			if err != nil {
 				return err
 			}
@@ -94,6 +95,6 @@ func (d *database) schema(ctx context.Context) (path string, s store.Schema, err
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return path, s, noDatabase(path)
 	}
-	s, err = store.SchemaOf(ctx, path)
+	s, err = sqlite.SchemaOf(ctx, path)
 	return path, s, err
 }

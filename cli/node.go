@@ -20,7 +20,7 @@ import (
 	"github.com/letserverrun/skadi/core/intake"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 const (
@@ -42,7 +42,7 @@ type node struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	store    *store.SQLite
+	store    *sqlite.Store
 	jobs     *job.Service
 	policy   *access.Policy
 	tokens   *access.Tokens
@@ -68,7 +68,7 @@ func newNode(ctx context.Context, cfg *config.Config, log *slog.Logger, owners .
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: cfg.Store.Path, Clock: time.Now, Logger: log})
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.Store.Path, Clock: time.Now, Logger: log})
 	if err != nil {
 		return nil, err
 	}

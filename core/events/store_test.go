@@ -13,12 +13,12 @@ import (
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // node is a server with a real database, and one adapter.
 type node struct {
-	store *store.SQLite
+	store *sqlite.Store
 	jobs  *job.Service
 	relay *events.Relay
 	stop  func()
@@ -26,7 +26,7 @@ type node struct {
 
 func startNode(tb testing.TB, path string, c *channel) *node {
 	tb.Helper()
-	db, err := store.OpenSQLite(context.Background(), store.SQLiteConfig{Path: path})
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestEveryEndIsTold(t *testing.T) {
 
 // BenchmarkRelay measures how fast events leave a database on disk.
 func BenchmarkRelay(b *testing.B) {
-	db, err := store.OpenSQLite(context.Background(), store.SQLiteConfig{Path: filepath.Join(b.TempDir(), "skadi.db")})
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(b.TempDir(), "skadi.db")})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // testRules let the token ci send some things to the agents web-*, with the
@@ -41,7 +41,7 @@ type env struct {
 	client  *http.Client
 	jobs    *job.Service
 	store   *faulty
-	db      *store.SQLite
+	db      *sqlite.Store
 	waker   *watchedWaker
 	queue   *queue.Embedded
 	tokens  *access.Tokens
@@ -170,7 +170,7 @@ func watched(t testing.TB, c <-chan string, key string) {
 func setup(t testing.TB, change ...func(*Config)) *env {
 	t.Helper()
 	e := &env{clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, logged: &lockedBuffer{}, client: newClient(t)}
-	db, err := store.OpenSQLite(t.Context(), store.SQLiteConfig{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: e.clock.Now})
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: e.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	t     *testing.T
 	ctx   context.Context
-	store *store.SQLite
+	store *sqlite.Store
 	jobs  *job.Service
 	// broken stands between the intake and the jobs.
 	broken *broken
@@ -53,7 +53,7 @@ func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context(), clock: t0}
 	var err error
-	w.store, err = store.OpenSQLite(w.ctx, store.SQLiteConfig{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: w.now})
+	w.store, err = sqlite.Open(w.ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: w.now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.store.Close()) })
 	w.jobs = job.New(job.Config{Store: w.store, Waker: quiet{}, Clock: w.now, Monotonic: func() time.Duration { return w.now().Sub(t0) }})

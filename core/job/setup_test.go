@@ -12,7 +12,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // clock is the wall clock and the monotonic one of a test.
@@ -115,7 +115,7 @@ func setup(t *testing.T) *bench {
 func fresh(t *testing.T) *bench {
 	t.Helper()
 	ctx, clock := t.Context(), newClock()
-	db, err := store.OpenSQLite(ctx, store.SQLiteConfig{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: clock.now})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "skadi.db"), Clock: clock.now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	s := &outageStore{Store: db}

@@ -11,27 +11,15 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store"
 )
-
-// Store is all that a database does for Skadi.
-type Store interface {
-	job.Store
-	events.Store
-	access.TokenStore
-	access.AuditStore
-	KV(prefix string) chat.KV
-	Leaser(holder string) chat.Leaser
-	Default(ctx context.Context, space, account, key string) (agent string, err error)
-	SetDefault(ctx context.Context, space, account, key, agent string) error
-}
 
 // Harness is an empty store and its clock.
 type Harness struct {
-	Store Store
+	Store store.Store
 	// Advance moves the store's clock, which otherwise stands still.
 	Advance func(time.Duration)
 }

@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// chunkSizes are how many rows one INSERT takes. Larger ones gain nothing.
+var chunkSizes = [...]int{32, 8, 1}
+
+// chunks is an INSERT of any number of rows, in statements of a few sizes.
+type chunks struct {
+	columns int
+	queries [len(chunkSizes)]*query
+}
+
+// newChunks is for package-level variables only.
+func newChunks(insert string, columns int) *chunks {
+	c := &chunks{columns: columns}
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	for i, n := range chunkSizes {
+		c.queries[i] = newQuery(insert + row + strings.Repeat(","+row, n-1))
+	}
+	return c
+}
+
+// exec inserts the rows whose values follow each other in args.
+func (c *chunks) exec(t *tx, args []any) error {
+	for i, n := range chunkSizes {
+		for size := n * c.columns; len(args) >= size; args = args[size:] {
+			if _, err := t.exec(c.queries[i], args[:size]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonList is how a list is given to json_each.
+func jsonList[T int64 | string](list []T) string { return jsonText(list) }
+
+// jsonText is for values made of numbers and strings, which always can be
+// JSON.
+func jsonText(v any) string {
+	text, _ := json.Marshal(v)
+	return string(text)
+}
+
+// plainJSON writes v without the escapes that only a web page would want.
+func plainJSON(b *strings.Builder, v any) error {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"sync"
+
+	"github.com/letserverrun/skadi/core/job"
+)
+
+const (
+	// recentMax is how many events are remembered, twice over.
+	recentMax = 8192
+	// recentText is the longest text of an event that is remembered.
+	recentText = 4096
+)
+
+// recentEvents remembers events that were committed and are not published
+// yet, so that the relay need not read back what was just written. Events
+// never change, so what is remembered is right; whether an event is still to
+// be published is always asked of the database.
+type recentEvents struct {
+	mu     sync.Mutex
+	events generations[eventKey, *outboxEvent]
+}
+
+type eventKey struct {
+	subject string
+	version int64
+}
+
+func keyOf(e *job.Event) eventKey { return eventKey{e.Subject, e.Version} }
+
+func newRecentEvents() *recentEvents {
+	return &recentEvents{events: generations[eventKey, *outboxEvent]{max: recentMax}}
+}
+
+func (r *recentEvents) add(events []*outboxEvent) {
+	if len(events) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range events {
+		if len(e.Text) <= recentText {
+			r.events.put(keyOf(&e.Event), e)
+		}
+	}
+}
+
+func (r *recentEvents) get(k eventKey) (*outboxEvent, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events.get(k)
+}
+
+func (r *recentEvents) remove(events []job.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range events {
+		r.events.remove(keyOf(&events[i]))
+	}
+}

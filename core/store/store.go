@@ -1,0 +1,50 @@
+// Package store is what the databases behind Skadi have in common: one
+// interface, and how far a schema is. Package sqlite keeps everything in one
+// file, package mysql on a server that many nodes share. Both pass the suites
+// jobtest and storetest.
+package store
+
+import (
+	"context"
+
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/job"
+)
+
+// Store is all that a database does for Skadi. Its methods may be called
+// concurrently.
+type Store interface {
+	job.Store
+	events.Store
+	access.TokenStore
+	access.AuditStore
+
+	// KV returns the values below a prefix, such as an adapter account's name.
+	KV(prefix string) chat.KV
+	// Leaser returns the leases as one holder sees them; each process is a
+	// holder of its own, named so that no two are the same.
+	Leaser(holder string) chat.Leaser
+
+	// Default returns the agent that a conversation means when it names none;
+	// empty if none was set.
+	Default(ctx context.Context, space, account, key string) (agent string, err error)
+	// SetDefault sets the agent that a conversation means when it names none;
+	// an empty one ends that.
+	SetDefault(ctx context.Context, space, account, key, agent string) error
+
+	// Ping reports whether the database can be read and written now.
+	Ping(ctx context.Context) error
+	// Close waits for the writes that were begun. Later calls of any method
+	// answer job.ErrUnavailable. Closing twice is no error.
+	Close() error
+}
+
+// Schema is how far the schema of a database is.
+type Schema struct {
+	// Version is the database's, 0 for one that has no schema yet.
+	Version int64
+	// Newest is the version that this program brings it to.
+	Newest int64
+}
