@@ -9,3 +9,8 @@ import "embed"
 //
 //go:embed sqlite/*.sql
 var SQLite embed.FS
+
+// MySQL has the steps for MySQL and MariaDB in its folder mysql.
+//
+//go:embed mysql/*.sql
+var MySQL embed.FS
