@@ -4,29 +4,23 @@ import (
 	"context"
 
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
-const auditColumns = `id, space, code, at, who, name, place, action, target, text, allowed, why`
-
 var (
-	auditQuery = newQuery(`INSERT INTO audit (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	auditQuery = newQuery(`INSERT INTO audit (` + row.AuditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (space, id) DO NOTHING`)
 
-	auditByCodeQuery = newQuery(`SELECT ` + auditColumns + ` FROM audit INDEXED BY audit_code
+	auditByCodeQuery = newQuery(`SELECT ` + row.AuditColumns + ` FROM audit INDEXED BY audit_code
 		WHERE space = ? AND code = ? ORDER BY num LIMIT 1`)
 
-	auditLogQuery = newQuery(`SELECT ` + auditColumns + ` FROM audit INDEXED BY audit_in WHERE space = ? ORDER BY num DESC LIMIT ?`)
+	auditLogQuery = newQuery(`SELECT ` + row.AuditColumns + ` FROM audit INDEXED BY audit_in WHERE space = ? ORDER BY num DESC LIMIT ?`)
 )
 
 // Audit implements access.AuditStore.
 func (s *Store) Audit(ctx context.Context, r access.Record) error {
-	var allowed int64
-	if r.Allowed {
-		allowed = 1
-	}
 	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
-		_, err := t.exec(auditQuery, r.ID, r.Space, r.Code, micros(r.At), r.Who, r.Name, r.Where, r.Action, r.Target,
-			r.Text, allowed, r.Why)
+		_, err := t.exec(auditQuery, row.AuditArgs(&r)...)
 		return err
 	}})
 }
@@ -50,19 +44,6 @@ func (s *Store) audit(ctx context.Context, q *query, args ...any) ([]access.Reco
 	if err != nil {
 		return nil, err
 	}
-	records, err := readAudit(rows)
+	records, err := row.Audit(rows)
 	return records, s.read.explain(err)
-}
-
-func readAudit(from rows) (records []access.Record, err error) {
-	var r access.Record
-	var at, allowed int64
-	dest := []any{
-		&r.ID, &r.Space, &r.Code, &at, &r.Who, &r.Name, &r.Where, &r.Action, &r.Target, &r.Text, &allowed, &r.Why,
-	}
-	err = eachRow(from, dest, func() {
-		r.At, r.Allowed = timeOf(at), allowed != 0
-		records = append(records, r)
-	})
-	return records, err
 }

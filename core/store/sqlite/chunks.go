@@ -1,8 +1,9 @@
 package sqlite
 
 import (
-	"encoding/json"
 	"strings"
+
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // chunkSizes are how many rows one INSERT takes. Larger ones gain nothing.
@@ -17,9 +18,9 @@ type chunks struct {
 // newChunks is for package-level variables only.
 func newChunks(insert string, columns int) *chunks {
 	c := &chunks{columns: columns}
-	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	values := "(?" + strings.Repeat(",?", columns-1) + ")"
 	for i, n := range chunkSizes {
-		c.queries[i] = newQuery(insert + row + strings.Repeat(","+row, n-1))
+		c.queries[i] = newQuery(insert + values + strings.Repeat(","+values, n-1))
 	}
 	return c
 }
@@ -37,18 +38,4 @@ func (c *chunks) exec(t *tx, args []any) error {
 }
 
 // jsonList is how a list is given to json_each.
-func jsonList[T int64 | string](list []T) string { return jsonText(list) }
-
-// jsonText is for values made of numbers and strings, which always can be
-// JSON.
-func jsonText(v any) string {
-	text, _ := json.Marshal(v)
-	return string(text)
-}
-
-// plainJSON writes v without the escapes that only a web page would want.
-func plainJSON(b *strings.Builder, v any) error {
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
+func jsonList[T int64 | string](list []T) string { return row.JSONText(list) }

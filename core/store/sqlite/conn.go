@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"modernc.org/sqlite"
+
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // conn is the writer's connection. It uses the driver without the pool of
@@ -94,7 +96,7 @@ func (c *conn) exec(q *query, args ...any) (affected int64, err error) {
 	return res.RowsAffected()
 }
 
-func (c *conn) query(q *query, args ...any) (rows, error) {
+func (c *conn) query(q *query, args ...any) (row.Cursor, error) {
 	st, err := c.stmt(q)
 	if err != nil {
 		return nil, err
@@ -112,18 +114,10 @@ func (c *conn) row(q *query, args []any, dest ...any) (found bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return scanRow(r, dest)
+	return row.One(r, dest...)
 }
 
-// rows is what a query returns: *sql.Rows from the readers, *driverRows from
-// the writer.
-type rows interface {
-	Next() bool
-	Scan(dest ...any) error
-	Err() error
-	Close() error
-}
-
+// driverRows are rows of the writer.
 type driverRows struct {
 	rows   driver.Rows
 	values []driver.Value
@@ -172,32 +166,4 @@ func assign(dest any, value driver.Value) (ok bool) {
 		ok = d.Valid || value == nil
 	}
 	return ok
-}
-
-// scanRow scans the only row into dest and closes rows.
-func scanRow(r rows, dest []any) (found bool, err error) {
-	defer func() { err = errors.Join(err, r.Close()) }()
-	if !r.Next() {
-		return false, r.Err()
-	}
-	if err := r.Scan(dest...); err != nil {
-		return false, err
-	}
-	// To its end, so that a write that answers with a row is complete.
-	for r.Next() {
-		continue
-	}
-	return true, r.Err()
-}
-
-// eachRow scans every row, calling each after it, and closes rows.
-func eachRow(r rows, dest []any, each func()) (err error) {
-	defer func() { err = errors.Join(err, r.Close()) }()
-	for r.Next() {
-		if err := r.Scan(dest...); err != nil {
-			return err
-		}
-		each()
-	}
-	return r.Err()
 }

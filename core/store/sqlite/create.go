@@ -3,11 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // createOp is one call of Create.
@@ -52,7 +52,7 @@ var (
 	enterQuery = newQuery(`INSERT INTO dedupe (space, scope, key, digest, job, created_at)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 
-	jobsByNumQuery = newQuery(`SELECT ` + jobColumns + ` FROM jobs j
+	jobsByNumQuery = newQuery(`SELECT ` + row.JobColumns + ` FROM jobs j
 		WHERE j.num IN (SELECT value FROM json_each(?))`)
 )
 
@@ -99,7 +99,7 @@ func (c *creation) enter(e *job.Entry, answer *job.Created) error {
 		return nil
 	}
 	if d := e.Dedupe; d != nil {
-		n, err := c.t.exec(enterQuery, d.Space, d.Scope, d.Key, d.Digest, made.Num, micros(c.now))
+		n, err := c.t.exec(enterQuery, d.Space, d.Scope, d.Key, d.Digest, made.Num, row.Micros(c.now))
 		if err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func (c *creation) enter(e *job.Entry, answer *job.Created) error {
 		}
 	}
 	if e.Draft != nil {
-		inMicroseconds(&made)
+		row.InMicroseconds(&made)
 		c.jobs = append(c.jobs, &made)
 		answer.Job = made
 		if err := c.t.tell(&made, told); err != nil {
@@ -135,16 +135,14 @@ func (c *creation) admit(e *job.Entry) (made job.Job, told []job.Event, err erro
 	}
 	err = c.t.calm("admit", func() error {
 		var err error
-		made, told, err = e.Admit(c.now, d, copyAgent(agent))
+		made, told, err = e.Admit(c.now, d, row.CopyAgent(agent))
 		return err
 	})
 	if err != nil {
 		return job.Job{}, nil, err
 	}
-	if made.ID == "" || made.Space != d.Space || made.Num != d.Num || made.Version < 1 ||
-		made.Status.Final() == made.FinishedAt.IsZero() {
-		return job.Job{}, nil, fmt.Errorf("the job admitted for agent %s lacks an ID or a version, is not the draft's, "+
-			"or has FinishedAt without being final", d.Agent)
+	if err := row.CheckAdmitted(&d, &made); err != nil {
+		return job.Job{}, nil, err
 	}
 	return made, told, nil
 }
@@ -185,7 +183,7 @@ func (c *creation) answerRepeated() error {
 	if err != nil {
 		return err
 	}
-	jobs, err := readJobs(rows, len(nums))
+	jobs, err := row.Jobs(rows, len(nums))
 	if err != nil {
 		return err
 	}
@@ -210,12 +208,12 @@ var insertJobQueries = newChunks(`INSERT INTO jobs (`+insertColumns+`) VALUES `,
 func (t *tx) insertJobs(jobs []*job.Job) error {
 	args := t.args[:0]
 	for _, j := range jobs {
-		conversation, err := conversationText(j.Conversation)
+		conversation, err := row.ConversationText(j.Conversation)
 		if err != nil {
 			return err
 		}
 		args = append(args, j.Num, j.ID, j.Space, j.Agent, string(j.Status), string(j.Reason), string(j.Approval), j.Version,
-			micros(j.CreatedAt), micros(j.FinishedAt), micros(j.DueAt),
+			row.Micros(j.CreatedAt), row.Micros(j.FinishedAt), row.Micros(j.DueAt),
 			j.Sender.Account, j.Sender.Workspace, j.Sender.User, j.Sender.Name, j.CallbackURL, conversation, j.Message)
 	}
 	t.args = args

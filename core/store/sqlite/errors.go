@@ -18,15 +18,6 @@ var (
 	errQueue  = fmt.Errorf("%w: too many writes are waiting already", job.ErrUnavailable)
 )
 
-// noAgentError is job.ErrUnknownAgent and job.ErrNotFound in one.
-type noAgentError struct{}
-
-func (noAgentError) Error() string { return job.ErrUnknownAgent.Error() }
-
-func (noAgentError) Is(target error) bool {
-	return target == job.ErrUnknownAgent || target == job.ErrNotFound
-}
-
 // primary returns SQLite's code for err without its details, or 0 if err is
 // not of SQLite.
 func primary(err error) int { return extended(err) & 0xff }

@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 var (
-	jobQuery      = newQuery(`SELECT ` + jobColumns + ` FROM jobs j INDEXED BY jobs_id WHERE j.id = ? AND j.space = ?`)
-	jobByNumQuery = newQuery(`SELECT ` + jobColumns + ` FROM jobs j WHERE j.num = ? AND j.space = ?`)
+	jobQuery      = newQuery(`SELECT ` + row.JobColumns + ` FROM jobs j INDEXED BY jobs_id WHERE j.id = ? AND j.space = ?`)
+	jobByNumQuery = newQuery(`SELECT ` + row.JobColumns + ` FROM jobs j WHERE j.num = ? AND j.space = ?`)
 
-	historyQuery = newQuery(`SELECT ` + eventColumns + ` FROM events e` + joinJob + `
+	historyQuery = newQuery(`SELECT ` + row.EventColumns + ` FROM events e` + row.JoinJob + `
 		WHERE e.subject = ? AND e.space = ? ORDER BY e.version`)
 
 	cancelsQuery = newQuery(`SELECT j.id, j.lease FROM jobs j INDEXED BY jobs_canceling
@@ -34,15 +35,15 @@ func (s *Store) JobByNum(ctx context.Context, space string, num int64) (job.Job,
 }
 
 func (s *Store) oneJob(ctx context.Context, q *query, args ...any) (job.Job, error) {
-	var r jobRow
-	found, err := s.read.row(ctx, q, args, r.dest()...)
+	var r row.Job
+	found, err := s.read.row(ctx, q, args, r.Dest()...)
 	if err != nil {
 		return job.Job{}, err
 	}
 	if !found {
 		return job.Job{}, job.ErrNotFound
 	}
-	j, err := r.read()
+	j, err := r.Read()
 	if err != nil || j.Result == nil || !j.Result.Streamed {
 		return j, err
 	}
@@ -56,7 +57,7 @@ func (s *Store) History(ctx context.Context, space, id string) ([]job.Event, err
 	if err != nil {
 		return nil, err
 	}
-	history, err := readEvents(rows)
+	history, err := row.Events(rows)
 	if err == nil && len(history) == 0 {
 		return nil, job.ErrNotFound
 	}
@@ -94,7 +95,7 @@ func (s *Store) Counts(ctx context.Context) (counts map[job.Status]int64, err er
 		if err := rows.Scan(&status, &n); err != nil {
 			return nil, s.read.explain(err)
 		}
-		counts[statusOf(status)] = n
+		counts[row.Status(status)] = n
 	}
 	return counts, s.read.explain(rows.Err())
 }
@@ -102,8 +103,8 @@ func (s *Store) Counts(ctx context.Context) (counts map[job.Status]int64, err er
 // defaultLimit is the length of a list whose Filter names none.
 const defaultLimit = 50
 
-// listColumns are jobColumns without the outputs.
-var listColumns = strings.Replace(jobColumns, "j.output", "''", 1)
+// listColumns are row.JobColumns without the outputs.
+var listColumns = strings.Replace(row.JobColumns, "j.output", "''", 1)
 
 // principal is chat.Sender.Principal, as the index jobs_of_person has it.
 const principal = `(j.sender_account || ':' || iif(j.sender_workspace = '', '', j.sender_workspace || '/') || j.sender_user)`
@@ -220,7 +221,7 @@ func (s *Store) queryJobs(ctx context.Context, query string, args ...any) ([]job
 	if err != nil {
 		return nil, s.read.explain(err)
 	}
-	jobs, err := readJobs(rows, defaultLimit)
+	jobs, err := row.Jobs(rows, defaultLimit)
 	if err != nil {
 		return nil, s.read.explain(err)
 	}

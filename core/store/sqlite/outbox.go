@@ -12,6 +12,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 var (
@@ -24,8 +25,8 @@ var (
 				WHERE first > 0 AND parked_until > 0 AND parked_until <= ?1 ORDER BY parked_until LIMIT ?2)
 		) ORDER BY first LIMIT ?2`)
 
-	openEventsQuery = newQuery(`SELECT ` + eventColumns + ` FROM untold u
-		JOIN events e ON e.subject = u.subject AND e.version = u.version` + joinJob + `
+	openEventsQuery = newQuery(`SELECT ` + row.EventColumns + ` FROM untold u
+		JOIN events e ON e.subject = u.subject AND e.version = u.version` + row.JoinJob + `
 		WHERE u.account = ? AND u.key = ? ORDER BY u.seq LIMIT ?`)
 
 	toldQuery = newQuery(`DELETE FROM untold WHERE account = ? AND key = ? AND subject = ? AND version = ?`)
@@ -52,14 +53,14 @@ var (
 		WHERE ` + isLive + ` AND j.status = 'sent' AND EXISTS (SELECT 1 FROM message_refs r WHERE r.job = j.id)
 		LIMIT ?`)
 
-	deadLettersQuery = newQuery(`SELECT ` + eventColumns + `, d.at, d.reason FROM dead_letters d
-		JOIN events e ON e.subject = d.subject AND e.version = d.version` + joinJob + `
+	deadLettersQuery = newQuery(`SELECT ` + row.EventColumns + `, d.at, d.reason FROM dead_letters d
+		JOIN events e ON e.subject = d.subject AND e.version = d.version` + row.JoinJob + `
 		WHERE d.space = ? ORDER BY d.id DESC LIMIT ?`)
 )
 
 // OpenConversations implements events.Store.
 func (s *Store) OpenConversations(ctx context.Context, max int) (open []events.Conversation, err error) {
-	rows, err := s.read.query(ctx, openConversationsQuery, micros(s.now()), int64(max))
+	rows, err := s.read.query(ctx, openConversationsQuery, row.Micros(s.now()), int64(max))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (s *Store) Open(ctx context.Context, c events.Conversation, max int) ([]job
 	if err != nil {
 		return nil, err
 	}
-	open, err := readEvents(rows)
+	open, err := row.Events(rows)
 	return open, s.read.explain(err)
 }
 
@@ -88,7 +89,7 @@ func (s *Store) Open(ctx context.Context, c events.Conversation, max int) ([]job
 func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 	var ref strings.Builder
 	if d.JobID != "" && d.Ref != nil {
-		if err := plainJSON(&ref, d.Ref); err != nil {
+		if err := row.PlainJSON(&ref, d.Ref); err != nil {
 			return fmt.Errorf("the reference of the message that shows job %s cannot be stored: %w", d.JobID, err)
 		}
 	}
@@ -104,7 +105,7 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 			if d.Dead == "" || n == 0 {
 				continue
 			}
-			if _, err := t.exec(deadQuery, e.Space, e.Subject, e.Version, micros(s.now()), d.Dead); err != nil {
+			if _, err := t.exec(deadQuery, e.Space, e.Subject, e.Version, row.Micros(s.now()), d.Dead); err != nil {
 				return err
 			}
 		}
@@ -124,7 +125,7 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 // Park implements events.Store.
 func (s *Store) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string) error {
 	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
-		_, err := t.exec(parkQuery, c.Account, c.Key, micros(until), int64(tries), reason)
+		_, err := t.exec(parkQuery, c.Account, c.Key, row.Micros(until), int64(tries), reason)
 		return err
 	}})
 }
@@ -165,15 +166,15 @@ func (s *Store) DeadLetters(ctx context.Context, space string, max int) (dead []
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.read.explain(rows.Close())) }()
-	var r eventRow
+	var r row.Event
 	for rows.Next() {
 		var d events.DeadLetter
 		var at int64
-		if err := rows.Scan(append(r.dest(), &at, &d.Reason)...); err != nil {
+		if err := rows.Scan(append(r.Dest(), &at, &d.Reason)...); err != nil {
 			return nil, s.read.explain(err)
 		}
-		d.At = timeOf(at)
-		if d.Event, err = r.read(); err != nil {
+		d.At = row.Time(at)
+		if d.Event, err = r.Read(); err != nil {
 			return nil, err
 		}
 		dead = append(dead, d)

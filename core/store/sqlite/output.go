@@ -2,12 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // appendOp is one call of AppendOutput.
@@ -37,9 +34,9 @@ func (s *Store) AppendOutput(ctx context.Context, space, id string, chunk job.Ou
 }
 
 var (
-	outputQuery = newQuery(`SELECT last_seq, head_seq, head_bytes, tail_bytes, dropped_bytes FROM outputs WHERE job = ?`)
+	outputQuery = newQuery(`SELECT ` + row.OutputColumns + ` FROM outputs WHERE job = ?`)
 
-	putOutputQuery = newQuery(`INSERT INTO outputs (job, last_seq, head_seq, head_bytes, tail_bytes, dropped_bytes)
+	putOutputQuery = newQuery(`INSERT INTO outputs (job, ` + row.OutputColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_seq = excluded.last_seq, head_seq = excluded.head_seq,
 			head_bytes = excluded.head_bytes, tail_bytes = excluded.tail_bytes, dropped_bytes = excluded.dropped_bytes`)
 
@@ -54,31 +51,21 @@ var (
 	jobNumQuery = newQuery(`SELECT num FROM jobs INDEXED BY jobs_id WHERE id = ? AND space = ?`)
 )
 
-// outputState is a row of outputs.
-type outputState struct {
-	last, head                 int64 // sequence numbers
-	headBytes, tailBytes, gone int64
-}
-
-func (o *outputState) dest() []any {
-	return []any{&o.last, &o.head, &o.headBytes, &o.tailBytes, &o.gone}
-}
-
 func (o *appendOp) apply(t *tx) error {
 	j := t.loaded[o.key]
 	if j == nil {
 		o.updated = job.Updated{Err: job.ErrNotFound}
 		return nil
 	}
-	var st outputState
-	if _, err := t.row(outputQuery, []any{j.Num}, st.dest()...); err != nil {
+	var st row.Output
+	if _, err := t.row(outputQuery, []any{j.Num}, st.Dest()...); err != nil {
 		return err
 	}
 	// First whether the job takes output at all, and then whether it is this.
 	u, err := t.decide(j, false, func(v job.View) (*job.Change, error) {
 		change, err := o.decide(v)
-		if err == nil && o.chunk.Seq > st.last+1 {
-			return nil, &job.GapError{Expected: st.last + 1}
+		if err == nil && o.chunk.Seq > st.Last+1 {
+			return nil, &job.GapError{Expected: st.Last + 1}
 		}
 		return change, err
 	})
@@ -86,61 +73,34 @@ func (o *appendOp) apply(t *tx) error {
 	if err != nil || u.Err != nil {
 		return err
 	}
-	if o.chunk.Seq <= st.last {
+	if o.chunk.Seq <= st.Last {
 		return nil // it is there already
 	}
 	return t.appendChunk(j.Num, &st, o.chunk, int64(o.limit))
 }
 
-// appendChunk adds a chunk and drops from the middle what is over the limit:
-// a quarter is for the head, the rest for the tail.
-func (t *tx) appendChunk(num int64, st *outputState, chunk job.OutputChunk, limit int64) error {
-	st.last = chunk.Seq
-	size := int64(len(chunk.Text))
-	switch {
-	case size == 0:
-	case st.head == chunk.Seq-1 && st.headBytes+size <= limit/4:
-		st.headBytes += size
-	default:
-		if room := limit - st.headBytes; size > room {
-			// One chunk that is larger than all the room: its own tail.
-			chunk.Text = tailOf(chunk.Text, room)
-			st.gone += size - int64(len(chunk.Text))
-			size = int64(len(chunk.Text))
+// appendChunk adds a chunk and drops from the middle what is over the limit.
+func (t *tx) appendChunk(num int64, st *row.Output, chunk job.OutputChunk, limit int64) error {
+	text, excess := st.Add(chunk, limit)
+	for excess > 0 {
+		var dropped int64
+		found, err := t.row(dropChunkQuery, []any{num, st.Head}, &dropped)
+		if err != nil {
+			return err
 		}
-		st.tailBytes += size
-		for st.headBytes+st.tailBytes > limit {
-			var dropped int64
-			found, err := t.row(dropChunkQuery, []any{num, st.head}, &dropped)
-			if err != nil {
-				return err
-			}
-			if !found {
-				break
-			}
-			st.tailBytes -= dropped
-			st.gone += dropped
+		if !found {
+			break
 		}
+		st.Gone(dropped)
+		excess -= dropped
 	}
-	if st.head == chunk.Seq-1 && st.tailBytes == 0 && st.gone == 0 {
-		st.head = chunk.Seq
-	}
-	if chunk.Text != "" {
-		if _, err := t.exec(insertChunkQuery, num, chunk.Seq, micros(chunk.At), chunk.Text); err != nil {
+	if text != "" {
+		if _, err := t.exec(insertChunkQuery, num, chunk.Seq, row.Micros(chunk.At), text); err != nil {
 			return err
 		}
 	}
-	_, err := t.exec(putOutputQuery, num, st.last, st.head, st.headBytes, st.tailBytes, st.gone)
+	_, err := t.exec(putOutputQuery, append([]any{num}, st.Args()...)...)
 	return err
-}
-
-// tailOf returns the last bytes of text, up to size, from a rune's border on.
-func tailOf(text string, size int64) string {
-	at := len(text) - int(max(size, 0))
-	for at < len(text) && !utf8.RuneStart(text[at]) {
-		at++
-	}
-	return text[at:]
 }
 
 // Output implements job.Store.
@@ -155,31 +115,21 @@ func (s *Store) Output(ctx context.Context, space, id string, after int64, max i
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := readChunks(rows)
+	chunks, err := row.Chunks(rows)
 	return chunks, s.read.explain(err)
-}
-
-func readChunks(from rows) (chunks []job.OutputChunk, err error) {
-	var c job.OutputChunk
-	var at int64
-	err = eachRow(from, []any{&c.Seq, &c.Text, &at}, func() {
-		c.At = timeOf(at)
-		chunks = append(chunks, c)
-	})
-	return chunks, err
 }
 
 // asker is where streamed output is read from: the readers, or the writer
 // within its transaction.
 type asker interface {
-	query(ctx context.Context, q *query, args ...any) (rows, error)
+	query(ctx context.Context, q *query, args ...any) (row.Cursor, error)
 	row(ctx context.Context, q *query, args []any, dest ...any) (bool, error)
 }
 
 // inTx is the writer's transaction as an asker.
 type inTx struct{ t *tx }
 
-func (i inTx) query(_ context.Context, q *query, args ...any) (rows, error) {
+func (i inTx) query(_ context.Context, q *query, args ...any) (row.Cursor, error) {
 	return i.t.query(q, args...)
 }
 
@@ -197,42 +147,17 @@ func (t *tx) fillStreamed(j *job.Job) (err error) {
 
 // streamedResult returns a copy of the job's result with what was streamed.
 func streamedResult(ctx context.Context, from asker, j *job.Job) (*job.Result, error) {
-	result := *j.Result
-	result.Output = ""
-	var st outputState
-	if found, err := from.row(ctx, outputQuery, []any{j.Num}, st.dest()...); err != nil || !found {
-		return &result, err
+	var st row.Output
+	if found, err := from.row(ctx, outputQuery, []any{j.Num}, st.Dest()...); err != nil || !found {
+		return row.Streamed(j.Result, &st, nil), err
 	}
 	rows, err := from.query(ctx, chunksQuery, j.Num, int64(0), int64(-1))
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := readChunks(rows)
+	chunks, err := row.Chunks(rows)
 	if err != nil {
 		return nil, err
 	}
-	var b strings.Builder
-	noted := st.gone == 0
-	for _, c := range chunks {
-		if !noted && c.Seq > st.head {
-			noted = true
-			if b.Len() > 0 && !strings.HasSuffix(b.String(), "\n") {
-				b.WriteByte('\n')
-			}
-			fmt.Fprintf(&b, "… %s bytes left out …\n", grouped(st.gone))
-		}
-		b.WriteString(c.Text)
-	}
-	result.Output = b.String()
-	result.Truncated = result.Truncated || st.gone > 0
-	return &result, nil
-}
-
-// grouped writes a number as people read it: 12,345.
-func grouped(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
+	return row.Streamed(j.Result, &st, chunks), nil
 }

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"time"
+
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 const (
@@ -83,21 +85,21 @@ func (t *tx) prune(before time.Time, max int64) (deleted int, err error) {
 	}
 	var nums []int64
 	var ids []string
-	rows, err := t.query(oldJobsQuery, micros(before), max)
+	rows, err := t.query(oldJobsQuery, row.Micros(before), max)
 	if err != nil {
 		return 0, err
 	}
 	var num int64
 	var id string
-	if err := eachRow(rows, []any{&num, &id}, func() {
+	if err := row.Each(rows, []any{&num, &id}, func() {
 		nums, ids = append(nums, num), append(ids, id)
 	}); err != nil {
 		return 0, err
 	}
-	if rows, err = t.query(oldMessagesQuery, micros(before), max); err != nil {
+	if rows, err = t.query(oldMessagesQuery, row.Micros(before), max); err != nil {
 		return 0, err
 	}
-	if err := eachRow(rows, []any{&id}, func() { ids = append(ids, id) }); err != nil {
+	if err := row.Each(rows, []any{&id}, func() { ids = append(ids, id) }); err != nil {
 		return 0, err
 	}
 	if len(ids) == 0 {
@@ -126,10 +128,10 @@ func (t *tx) pruneAged(before time.Time, max int64) error {
 		query *query
 		args  []any
 	}{
-		{pruneDedupeQuery, []any{micros(earlier(before, now.Add(-dedupeAtLeast))), 4 * max}},
-		{pruneAuditQuery, []any{micros(earlier(before, now.Add(-auditAtLeast))), max}},
-		{pruneKVQuery, []any{micros(now), max}},
-		{pruneParkedQuery, []any{micros(now)}},
+		{pruneDedupeQuery, []any{row.Micros(earlier(before, now.Add(-dedupeAtLeast))), 4 * max}},
+		{pruneAuditQuery, []any{row.Micros(earlier(before, now.Add(-auditAtLeast))), max}},
+		{pruneKVQuery, []any{row.Micros(now), max}},
+		{pruneParkedQuery, []any{row.Micros(now)}},
 	} {
 		if _, err := t.exec(p.query, p.args...); err != nil {
 			return err

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 var (
 	unpublishedQuery = newQuery(`SELECT seq, subject, version FROM unpublished ORDER BY seq LIMIT ?`)
 
-	unpublishedEventsQuery = newQuery(`SELECT ` + eventColumns + ` FROM unpublished u
-		JOIN events e ON e.subject = u.subject AND e.version = u.version` + joinJob + `
+	unpublishedEventsQuery = newQuery(`SELECT ` + row.EventColumns + ` FROM unpublished u
+		JOIN events e ON e.subject = u.subject AND e.version = u.version` + row.JoinJob + `
 		WHERE u.seq IN (SELECT value FROM json_each(?))`)
 
 	publishedRangeQuery = newQuery(`DELETE FROM unpublished WHERE seq BETWEEN ? AND ?`)
@@ -42,7 +43,7 @@ func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
 		if events == nil {
 			events = make([]job.Event, 0, min(max, 256))
 		}
-		if e, ok := s.recent.get(key); ok && e.seq == seq {
+		if e, ok := s.recent.get(key); ok && e.Seq == seq {
 			events = append(events, e.Event)
 			continue
 		}
@@ -59,7 +60,7 @@ func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
 	if rows, err = s.read.query(ctx, unpublishedEventsQuery, jsonList(seqs)); err != nil {
 		return nil, err
 	}
-	read, err := readEvents(rows)
+	read, err := row.Events(rows)
 	if err != nil {
 		return nil, s.read.explain(err)
 	}
@@ -84,7 +85,7 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 	for i := range events {
 		k := keyOf(&events[i])
 		if e, ok := s.recent.get(k); ok {
-			seqs = append(seqs, e.seq)
+			seqs = append(seqs, e.Seq)
 		} else {
 			others = append(others, [2]any{k.subject, k.version})
 		}
@@ -104,7 +105,7 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 		if len(others) == 0 {
 			return nil
 		}
-		_, err := t.exec(publishedListQuery, jsonText(others))
+		_, err := t.exec(publishedListQuery, row.JSONText(others))
 		return err
 	}})
 	if err == nil {
@@ -131,5 +132,5 @@ func (s *Store) Backlog(ctx context.Context) (open int64, oldest time.Duration, 
 	if found, err := s.read.row(ctx, oldestQuery, nil, &at); err != nil || !found {
 		return open, 0, err
 	}
-	return open, max(s.now().Sub(timeOf(at)), 0), nil
+	return open, max(s.now().Sub(row.Time(at)), 0), nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // readerCount is how many reads run at a time; others wait for their turn.
@@ -67,7 +69,7 @@ func (r *readers) stmt(ctx context.Context, q *query) (*sql.Stmt, error) {
 }
 
 // query runs a read that may take a while, which ends with ctx.
-func (r *readers) query(ctx context.Context, q *query, args ...any) (rows, error) {
+func (r *readers) query(ctx context.Context, q *query, args ...any) (row.Cursor, error) {
 	st, err := r.stmt(ctx, q) //nolint:sqlclosecheck // kept; closed with the database
 	if err != nil {
 		return nil, r.explain(err)
@@ -89,7 +91,7 @@ func (r *readers) row(ctx context.Context, q *query, args []any, dest ...any) (f
 	if err != nil {
 		return false, err
 	}
-	found, err = scanRow(from, dest)
+	found, err = row.One(from, dest...)
 	return found, r.explain(err)
 }
 

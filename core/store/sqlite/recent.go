@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // be published is always asked of the database.
 type recentEvents struct {
 	mu     sync.Mutex
-	events generations[eventKey, *outboxEvent]
+	events generations[eventKey, *row.NewEvent]
 }
 
 type eventKey struct {
@@ -30,10 +31,10 @@ type eventKey struct {
 func keyOf(e *job.Event) eventKey { return eventKey{e.Subject, e.Version} }
 
 func newRecentEvents() *recentEvents {
-	return &recentEvents{events: generations[eventKey, *outboxEvent]{max: recentMax}}
+	return &recentEvents{events: generations[eventKey, *row.NewEvent]{max: recentMax}}
 }
 
-func (r *recentEvents) add(events []*outboxEvent) {
+func (r *recentEvents) add(events []*row.NewEvent) {
 	if len(events) == 0 {
 		return
 	}
@@ -46,7 +47,7 @@ func (r *recentEvents) add(events []*outboxEvent) {
 	}
 }
 
-func (r *recentEvents) get(k eventKey) (*outboxEvent, bool) {
+func (r *recentEvents) get(k eventKey) (*row.NewEvent, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.events.get(k)

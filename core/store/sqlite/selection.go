@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // The conditions of the partial indexes stand in each query word for word, so
@@ -75,11 +76,11 @@ func (s *Store) selectArgs(sel job.Selection) (q selectQueries, args []any, err 
 	now := s.now()
 	switch sel.Kind {
 	case job.SelectClaimable:
-		return claimableQueries, []any{sel.Space, sel.Agent, micros(now)}, nil
+		return claimableQueries, []any{sel.Space, sel.Agent, row.Micros(now)}, nil
 	case job.SelectDue:
-		return dueQueries, []any{micros(now)}, nil
+		return dueQueries, []any{row.Micros(now)}, nil
 	case job.SelectSilent:
-		return silentQueries, []any{micros(now.Add(-sel.SilentFor)), micros(now.Add(sel.SilentFor))}, nil
+		return silentQueries, []any{row.Micros(now.Add(-sel.SilentFor)), row.Micros(now.Add(sel.SilentFor))}, nil
 	case job.SelectQueuingOf:
 		return queuingOfQueries, []any{sel.Space, sel.Agent}, nil
 	case job.SelectByID:
@@ -110,7 +111,7 @@ func (t *tx) selected(sel job.Selection) ([]*job.Job, error) {
 	}
 	var key jobKey
 	keys := make([]jobKey, 0, min(sel.Max, 128))
-	if err := eachRow(rows, []any{&key.space, &key.id}, func() { keys = append(keys, key) }); err != nil {
+	if err := row.Each(rows, []any{&key.space, &key.id}, func() { keys = append(keys, key) }); err != nil {
 		return nil, err
 	}
 	if err := t.load(keys); err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 var (
@@ -40,7 +41,7 @@ func (s *Store) KV(prefix string) chat.KV { return &kv{store: s, prefix: prefix}
 
 // Get implements chat.KV.
 func (k *kv) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
-	ok, err = k.store.read.row(ctx, kvGetQuery, []any{k.prefix, key, micros(k.store.now())}, &value)
+	ok, err = k.store.read.row(ctx, kvGetQuery, []any{k.prefix, key, row.Micros(k.store.now())}, &value)
 	return value, ok, err
 }
 
@@ -48,7 +49,7 @@ func (k *kv) Get(ctx context.Context, key string) (value []byte, ok bool, err er
 func (k *kv) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	var expires int64
 	if ttl > 0 {
-		expires = micros(k.store.now().Add(ttl))
+		expires = row.Micros(k.store.now().Add(ttl))
 	}
 	kept := append(make([]byte, 0, len(value)), value...) // the caller may go on with value
 	return k.store.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
@@ -87,13 +88,13 @@ func (l *leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (i
 		}
 		now := l.store.now()
 		if holder != l.holder {
-			if holder != "" && until > micros(now) {
+			if holder != "" && until > row.Micros(now) {
 				return nil
 			}
 			epoch++
 		}
 		held = true
-		_, err := t.exec(putLeaseQuery, name, l.holder, epoch, micros(now.Add(ttl)))
+		_, err := t.exec(putLeaseQuery, name, l.holder, epoch, row.Micros(now.Add(ttl)))
 		return err
 	}})
 	if err != nil {

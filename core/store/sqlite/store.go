@@ -9,6 +9,7 @@ import (
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // Config says which database to open and how.
@@ -101,7 +102,7 @@ var pingQuery = newQuery(`SELECT count(*) FROM sequences`)
 // keeps.
 func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
 
-func (s *Store) now() time.Time { return timeOf(micros(s.clock())) }
+func (s *Store) now() time.Time { return row.Time(row.Micros(s.clock())) }
 
 // Stats counts what the writer did since the store was opened.
 type Stats struct {
@@ -118,21 +119,6 @@ type Stats struct {
 
 // Stats returns what the writer did so far.
 func (s *Store) Stats() Stats { return s.write.stats() }
-
-// micros is the form in which times are stored; the zero time is 0.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func timeOf(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
-}
 
 // query is a statement with a place in the tables of prepared ones.
 type query struct {

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // tx is one transaction of the writer. Work of one kind is merged across its
@@ -15,7 +16,7 @@ type tx struct {
 	w      *writer
 	loaded map[jobKey]*job.Job // named by ID, as they stand now
 	// events are inserted at the end.
-	events []*outboxEvent
+	events []*row.NewEvent
 	// args is where the arguments of a statement are put together.
 	args []any
 	// after is done once the transaction is durable.
@@ -66,7 +67,7 @@ func (t *tx) exec(q *query, args ...any) (affected int64, err error) {
 	return t.w.conn.exec(q, args...)
 }
 
-func (t *tx) query(q *query, args ...any) (rows, error) { return t.w.conn.query(q, args...) }
+func (t *tx) query(q *query, args ...any) (row.Cursor, error) { return t.w.conn.query(q, args...) }
 
 func (t *tx) row(q *query, args []any, dest ...any) (found bool, err error) {
 	return t.w.conn.row(q, args, dest...)
@@ -79,14 +80,14 @@ func (t *tx) agent(space, name string) (*job.Agent, error) {
 	if a, known := t.w.state.agents[key]; known {
 		return a, nil
 	}
-	var row agentRow
-	found, err := t.row(agentQuery, []any{space, name}, row.dest()...)
+	var r row.Agent
+	found, err := t.row(agentQuery, []any{space, name}, r.Dest()...)
 	if err != nil {
 		return nil, err
 	}
 	var a *job.Agent
 	if found {
-		read, err := row.agent()
+		read, err := r.Read()
 		if err != nil {
 			return nil, err
 		}

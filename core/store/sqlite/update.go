@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // updateOp is one call of Update.
@@ -92,7 +92,7 @@ func (o *byIDOp) apply(t *tx) error {
 	return nil
 }
 
-var loadQuery = newQuery(`SELECT ` + jobColumns + ` FROM jobs j INDEXED BY jobs_id
+var loadQuery = newQuery(`SELECT ` + row.JobColumns + ` FROM jobs j INDEXED BY jobs_id
 	WHERE j.id IN (SELECT value FROM json_each(?)) AND j.space = ?`)
 
 // load reads the jobs that members name by ID.
@@ -114,7 +114,7 @@ func (t *tx) load(keys []jobKey) error {
 		if err != nil {
 			return err
 		}
-		jobs, err := readJobs(rows, len(ids))
+		jobs, err := row.Jobs(rows, len(ids))
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 		if err != nil {
 			return u, err
 		}
-		v.Agent = copyAgent(agent)
+		v.Agent = row.CopyAgent(agent)
 	}
 	var change *job.Change
 	u.Job = *j
@@ -143,14 +143,14 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 		if change, err = decide(v); err != nil || change == nil {
 			return err
 		}
-		return checkChange(j, &change.Job)
+		return row.CheckChange(j, &change.Job)
 	})
 	if u.Err != nil || change == nil {
 		return u, nil
 	}
 	after := new(job.Job) // kept, unlike the change
 	*after = change.Job
-	inMicroseconds(after)
+	row.InMicroseconds(after)
 	if err := t.updateJob(j, after, updateFor(j, after)); err != nil {
 		return u, err
 	}
@@ -160,28 +160,6 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 	}
 	u.Job, u.Changed = *after, true
 	return u, t.tell(after, change.Events)
-}
-
-// inMicroseconds makes the job's times what they will be when it is read.
-func inMicroseconds(j *job.Job) {
-	for _, at := range [...]*time.Time{
-		&j.OfferedUntil, &j.CreatedAt, &j.SentAt, &j.LastWordAt, &j.FinishedAt, &j.DueAt, &j.CancelRequestedAt,
-	} {
-		*at = timeOf(micros(*at))
-	}
-}
-
-// checkChange refuses what no change may touch.
-func checkChange(before, after *job.Job) error {
-	switch {
-	case after.ID != before.ID || after.Num != before.Num || after.Space != before.Space || after.Agent != before.Agent:
-		return fmt.Errorf("a change of job %s may not make another job of it", before.ID)
-	case after.Version <= before.Version:
-		return fmt.Errorf("a change of job %s must raise its version above %d", before.ID, before.Version)
-	case after.Status.Final() == after.FinishedAt.IsZero():
-		return fmt.Errorf("a change of job %s must set FinishedAt if, and only if, its status is final", before.ID)
-	}
-	return nil
 }
 
 // An update is guarded by the status and version that were seen. It comes in
@@ -245,16 +223,16 @@ var errStale = errors.New("what was known of a job is not so any more")
 
 // updateJob writes j with the given update, guarded by what was seen of it.
 func (t *tx) updateJob(seen, j *job.Job, u *update) error {
-	args := append(t.args[:0], j.Version, micros(j.LastWordAt), micros(j.DueAt))
+	args := append(t.args[:0], j.Version, row.Micros(j.LastWordAt), row.Micros(j.DueAt))
 	if u.sets&setHandOver != 0 {
-		args = append(args, string(j.Status), j.Lease, int64(j.Attempt), micros(j.OfferedUntil), micros(j.SentAt))
+		args = append(args, string(j.Status), j.Lease, int64(j.Attempt), row.Micros(j.OfferedUntil), row.Micros(j.SentAt))
 	}
 	if u.sets&setState != 0 {
-		args = append(args, string(j.Reason), string(j.Approval), micros(j.FinishedAt), micros(j.CancelRequestedAt))
+		args = append(args, string(j.Reason), string(j.Approval), row.Micros(j.FinishedAt), row.Micros(j.CancelRequestedAt))
 	}
 	if u.sets&setReport != 0 {
-		bits, exitCode, digest, output := resultArgs(j.Result)
-		late, err := lateText(j.Late)
+		bits, exitCode, digest, output := row.ResultArgs(j.Result)
+		late, err := row.LateText(j.Late)
 		if err != nil {
 			return err
 		}

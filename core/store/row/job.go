@@ -1,19 +1,17 @@
-package sqlite
+package row
 
 import (
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 )
 
-// jobColumns are the columns of jobs in the order of jobRow.dest, for a query
+// JobColumns are the columns of jobs in the order of Job.Dest, for a query
 // that calls the table j.
-const jobColumns = `j.num, j.id, j.space, j.agent, j.status, j.reason, j.approval, j.version,
+const JobColumns = `j.num, j.id, j.space, j.agent, j.status, j.reason, j.approval, j.version,
 	j.lease, j.attempt, j.offered_until, j.created_at, j.sent_at, j.last_word_at, j.finished_at, j.due_at,
 	j.cancel_requested_at, j.sender_account, j.sender_workspace, j.sender_user, j.sender_name,
 	j.callback_url, j.conversation, j.result, j.exit_code, j.digest, j.message, j.output, j.late`
@@ -25,8 +23,8 @@ const (
 	resultStreamed
 )
 
-// jobRow is a row of jobs while it is read.
-type jobRow struct {
+// Job is a row of jobs while it is read.
+type Job struct {
 	job                                         job.Job
 	status, reason, approval                    string
 	attempt                                     int64
@@ -37,8 +35,8 @@ type jobRow struct {
 	into                                        []any
 }
 
-// dest returns where to scan a row to. The row may be scanned into again.
-func (r *jobRow) dest() []any {
+// Dest returns where to scan a row to. The row may be scanned into again.
+func (r *Job) Dest() []any {
 	if r.into == nil {
 		j := &r.job
 		r.into = []any{
@@ -51,16 +49,16 @@ func (r *jobRow) dest() []any {
 	return r.into
 }
 
-// read returns the job that was scanned.
-func (r *jobRow) read() (job.Job, error) {
+// Read returns the job that was scanned. A streamed result has no output yet.
+func (r *Job) Read() (job.Job, error) {
 	j := r.job
-	j.Status, j.Reason, j.Approval = statusOf(r.status), job.Reason(r.reason), job.Approval(r.approval)
+	j.Status, j.Reason, j.Approval = Status(r.status), job.Reason(r.reason), job.Approval(r.approval)
 	j.Attempt = int(r.attempt)
-	j.OfferedUntil, j.CreatedAt, j.SentAt = timeOf(r.offered), timeOf(r.created), timeOf(r.sent)
-	j.LastWordAt, j.FinishedAt, j.DueAt = timeOf(r.word), timeOf(r.finished), timeOf(r.due)
-	j.CancelRequestedAt = timeOf(r.cancel)
+	j.OfferedUntil, j.CreatedAt, j.SentAt = Time(r.offered), Time(r.created), Time(r.sent)
+	j.LastWordAt, j.FinishedAt, j.DueAt = Time(r.word), Time(r.finished), Time(r.due)
+	j.CancelRequestedAt = Time(r.cancel)
 	var err error
-	if j.Conversation, err = conversationOf(r.conversation); err != nil {
+	if j.Conversation, err = Conversation(r.conversation); err != nil {
 		return j, fmt.Errorf("job %s: %w", j.ID, err)
 	}
 	j.Result = nil
@@ -83,8 +81,8 @@ func (r *jobRow) read() (job.Job, error) {
 	return j, nil
 }
 
-// statusOf avoids keeping a copy of the same few words for each job.
-func statusOf(s string) job.Status {
+// Status avoids keeping a copy of the same few words for each job.
+func Status(s string) job.Status {
 	for _, known := range [...]job.Status{job.Queuing, job.Sent, job.Succeeded, job.Failed, job.Expired, job.Canceled} {
 		if string(known) == s {
 			return known
@@ -93,13 +91,13 @@ func statusOf(s string) job.Status {
 	return job.Status(s)
 }
 
-// readJobs reads and closes rows of jobColumns, about expected of them.
-func readJobs(from rows, expected int) ([]job.Job, error) {
-	var r jobRow
+// Jobs reads and closes rows of JobColumns, about expected of them.
+func Jobs(from Cursor, expected int) ([]job.Job, error) {
+	var r Job
 	var failed error
 	jobs := make([]job.Job, 0, min(expected, 256))
-	err := eachRow(from, r.dest(), func() {
-		j, err := r.read()
+	err := Each(from, r.Dest(), func() {
+		j, err := r.Read()
 		if err != nil {
 			failed = err
 		}
@@ -111,31 +109,9 @@ func readJobs(from rows, expected int) ([]job.Job, error) {
 	return jobs, nil
 }
 
-func conversationOf(text string) (*chat.ConversationRef, error) {
-	if text == "" {
-		return nil, nil
-	}
-	c := new(chat.ConversationRef)
-	if err := json.Unmarshal([]byte(text), c); err != nil {
-		return nil, fmt.Errorf("read its conversation: %w", err)
-	}
-	return c, nil
-}
-
-func conversationText(c *chat.ConversationRef) (string, error) {
-	if c == nil {
-		return "", nil
-	}
-	var text strings.Builder
-	if err := plainJSON(&text, c); err != nil {
-		return "", fmt.Errorf("the conversation of account %s cannot be stored: %w", c.Account, err)
-	}
-	return text.String(), nil
-}
-
-// resultArgs returns what is stored of a result: result, exit_code, digest,
-// output.
-func resultArgs(r *job.Result) (bits int64, exitCode any, digest, output string) {
+// ResultArgs returns what is stored of a result in the columns result,
+// exit_code, digest and output. exitCode is nil or an int64.
+func ResultArgs(r *job.Result) (bits int64, exitCode any, digest, output string) {
 	if r == nil {
 		return 0, nil, "", ""
 	}
@@ -154,13 +130,25 @@ func resultArgs(r *job.Result) (bits int64, exitCode any, digest, output string)
 	return bits, exitCode, r.Digest, output
 }
 
-func lateText(late []job.LateReport) (string, error) {
-	if len(late) == 0 {
-		return "", nil
+// CheckChange refuses what no change may touch.
+func CheckChange(before, after *job.Job) error {
+	switch {
+	case after.ID != before.ID || after.Num != before.Num || after.Space != before.Space || after.Agent != before.Agent:
+		return fmt.Errorf("a change of job %s may not make another job of it", before.ID)
+	case after.Version <= before.Version:
+		return fmt.Errorf("a change of job %s must raise its version above %d", before.ID, before.Version)
+	case after.Status.Final() == after.FinishedAt.IsZero():
+		return fmt.Errorf("a change of job %s must set FinishedAt if, and only if, its status is final", before.ID)
 	}
-	var text strings.Builder
-	if err := plainJSON(&text, late); err != nil {
-		return "", fmt.Errorf("the late reports cannot be stored: %w", err)
+	return nil
+}
+
+// CheckAdmitted refuses a job that is not the one its draft asked for.
+func CheckAdmitted(d *job.Draft, made *job.Job) error {
+	if made.ID == "" || made.Space != d.Space || made.Num != d.Num || made.Version < 1 ||
+		made.Status.Final() == made.FinishedAt.IsZero() {
+		return fmt.Errorf("the job admitted for agent %s lacks an ID or a version, is not the draft's, "+
+			"or has FinishedAt without being final", d.Agent)
 	}
-	return text.String(), nil
+	return nil
 }
