@@ -22,11 +22,6 @@ type Jobs interface {
 	Watch(keys ...string) (<-chan struct{}, func())
 }
 
-// Consumer is the part of a queue that hands out messages.
-type Consumer interface {
-	Consume(ctx context.Context, group, consumer string, h queue.Handler) error
-}
-
 // Senders finds the adapters to send with; Accounts is one.
 type Senders interface {
 	Adapter(account string) (chat.Adapter, bool)
@@ -40,7 +35,7 @@ type ReplierConfig struct {
 	Store   Store
 	Jobs    Jobs
 	Senders Senders
-	Queue   Consumer
+	Queue   queue.Consumer
 	// Node names this process in the consumer group; empty stands for "local".
 	Node string
 	// PerAccount is how many conversations of an account are served at once;
@@ -140,7 +135,7 @@ func (r *Replier) Run(ctx context.Context) error {
 // consume keeps a consumer in the queue's group.
 func (r *Replier) consume(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := r.cfg.Queue.Consume(ctx, Group, r.cfg.Node, r)
+		err := r.cfg.Queue.Consume(ctx, Group, r.cfg.Node, nil, r)
 		if ctx.Err() != nil || errors.Is(err, queue.ErrClosed) {
 			return
 		}

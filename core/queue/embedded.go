@@ -101,10 +101,11 @@ func (q *Embedded) Publish(ctx context.Context, messages []Message) error {
 }
 
 // Consume hands the group's messages to h until ctx ends, and then returns
+// nil. It reads the partitions that are named, all of them if partitions is
 // nil. A group exists from its first Consume on and gets every message from
-// then on. Several consumers of one group share its partitions; one at a time
-// handles a partition.
-func (q *Embedded) Consume(ctx context.Context, name, consumer string, h Handler) error {
+// then on; those of a partition that nobody consumes wait. Consumers that name
+// the same partitions share them; one at a time handles a partition.
+func (q *Embedded) Consume(ctx context.Context, name, consumer string, partitions []int, h Handler) error {
 	q.mu.Lock()
 	if q.isClosed() {
 		q.mu.Unlock()
@@ -115,11 +116,13 @@ func (q *Embedded) Consume(ctx context.Context, name, consumer string, h Handler
 		g = newGroup(name, q)
 		q.groups[name] = g
 	}
+	c := g.join(partitions)
 	q.mu.Unlock()
+	defer g.leave(c)
 
 	log := q.cfg.Logger.With("group", name, "consumer", consumer)
 	callLost(ctx, h, log)
-	return g.consume(ctx, h, log)
+	return g.consume(ctx, c, h, log)
 }
 
 // DeadLetters returns up to max messages that the group gave up, newest

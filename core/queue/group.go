@@ -15,18 +15,33 @@ type group struct {
 	name string
 	q    *Embedded
 
-	parts   map[int]*partition
-	ready   []*partition // have messages, and nobody handles them
-	backlog int          // messages in parts, those being handled included
-	lost    bool         // Lost is due
-	dead    []DeadLetter // oldest first
+	parts     map[int]*partition
+	ready     []*partition // have messages, and nobody handles them
+	backlog   int          // messages in parts, those being handled included
+	consumers map[*consumer]struct{}
+	dead      []DeadLetter // oldest first
+}
 
-	// wake has one signal for the consumers. Who takes it passes it on if
-	// there is more to do.
-	wake chan struct{}
+// consumer is one Consume of a group.
+type consumer struct {
+	partitions []int         // nil for all
+	lost       bool          // Lost is due
+	wake       chan struct{} // one signal: look again
+}
+
+func (c *consumer) wants(partition int) bool {
+	return c.partitions == nil || slices.Contains(c.partitions, partition)
+}
+
+func (c *consumer) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 type partition struct {
+	n        int
 	messages []Message
 	busy     bool        // a consumer handles the head
 	tries    int         // failures of the head
@@ -36,7 +51,7 @@ type partition struct {
 }
 
 func newGroup(name string, q *Embedded) *group {
-	return &group{name: name, q: q, parts: make(map[int]*partition), wake: make(chan struct{}, 1)}
+	return &group{name: name, q: q, parts: make(map[int]*partition), consumers: make(map[*consumer]struct{})}
 }
 
 // add is called with the queue's lock held.
@@ -49,13 +64,12 @@ func (g *group) add(messages []Message) {
 	for _, m := range messages {
 		p := g.parts[m.Partition]
 		if p == nil {
-			p = &partition{}
+			p = &partition{n: m.Partition}
 			g.parts[m.Partition] = p
 		}
 		p.messages = append(p.messages, m)
 		g.offer(p)
 	}
-	g.signal()
 }
 
 // overflow drops what waits, the new messages too: the database has it all,
@@ -71,29 +85,48 @@ func (g *group) overflow() {
 	g.parts = make(map[int]*partition)
 	g.ready = nil
 	g.backlog = 0
-	g.lost = true
-	g.signal()
+	for c := range g.consumers {
+		c.lost = true
+		c.signal()
+	}
 }
 
 // offer makes a partition available to the consumers if it can be.
 func (g *group) offer(p *partition) {
-	if !p.busy && !p.queued && !p.dropped && p.timer == nil && len(p.messages) > 0 {
-		p.queued = true
-		g.ready = append(g.ready, p)
+	if p.busy || p.queued || p.dropped || p.timer != nil || len(p.messages) == 0 {
+		return
+	}
+	p.queued = true
+	g.ready = append(g.ready, p)
+	for c := range g.consumers {
+		if c.wants(p.n) {
+			c.signal()
+		}
 	}
 }
 
-func (g *group) signal() {
-	select {
-	case g.wake <- struct{}{}:
-	default:
+// join adds a consumer, which finds what is ready for it.
+func (g *group) join(partitions []int) *consumer {
+	c := &consumer{partitions: slices.Clone(partitions), wake: make(chan struct{}, 1)}
+	g.consumers[c] = struct{}{}
+	c.signal()
+	return c
+}
+
+// leave removes a consumer. Others may have left to it what is ready.
+func (g *group) leave(c *consumer) {
+	g.q.mu.Lock()
+	defer g.q.mu.Unlock()
+	delete(g.consumers, c)
+	for other := range g.consumers {
+		other.signal()
 	}
 }
 
 // consume is one consumer's loop.
-func (g *group) consume(ctx context.Context, h Handler, log *slog.Logger) error {
+func (g *group) consume(ctx context.Context, c *consumer, h Handler, log *slog.Logger) error {
 	for {
-		p, batch, lost := g.take()
+		p, batch, lost := g.take(c)
 		switch {
 		case lost:
 			log.Warn("the queue's backlog overflowed; reading from the database instead", "limit", g.q.cfg.Backlog)
@@ -106,39 +139,33 @@ func (g *group) consume(ctx context.Context, h Handler, log *slog.Logger) error 
 				return nil
 			case <-g.q.closed:
 				return nil
-			case <-g.wake:
+			case <-c.wake:
 			}
 		}
 		if ctx.Err() != nil {
-			g.q.mu.Lock()
-			g.signal() // for another consumer of the group
-			g.q.mu.Unlock()
 			return nil
 		}
 	}
 }
 
 // take returns the next thing to do: a loss to tell, or a batch of a partition.
-func (g *group) take() (p *partition, batch []Message, lost bool) {
+func (g *group) take(c *consumer) (p *partition, batch []Message, lost bool) {
 	g.q.mu.Lock()
 	defer g.q.mu.Unlock()
-	if g.lost {
-		g.lost = false
-		g.signal()
+	if c.lost {
+		c.lost = false
 		return nil, nil, true
 	}
-	if len(g.ready) == 0 {
+	i := slices.IndexFunc(g.ready, func(p *partition) bool { return c.wants(p.n) })
+	if i < 0 {
 		return nil, nil, false
 	}
-	p = g.ready[0]
-	g.ready = g.ready[1:]
+	p = g.ready[i]
+	g.ready = slices.Delete(g.ready, i, i+1)
 	p.queued, p.busy = false, true
 	n := min(len(p.messages), g.q.cfg.Batch)
 	if p.tries > 0 {
 		n = 1 // find out which one fails
-	}
-	if len(g.ready) > 0 {
-		g.signal()
 	}
 	return p, slices.Clone(p.messages[:n]), false
 }
@@ -170,7 +197,6 @@ func (g *group) settle(ctx context.Context, p *partition, batch []Message, err e
 		g.remove(p, 1)
 	}
 	g.offer(p)
-	g.signal()
 }
 
 func (g *group) remove(p *partition, n int) {
@@ -193,7 +219,6 @@ func (g *group) retryLater(p *partition) {
 		defer g.q.mu.Unlock()
 		p.timer = nil
 		g.offer(p)
-		g.signal()
 	})
 }
 

@@ -35,6 +35,20 @@ type Conversation struct {
 	Key     string `json:"key"`
 }
 
+// Consumer is the part of a queue that hands out messages.
+type Consumer interface {
+	// Consume hands the group's messages to h until ctx ends, and then returns
+	// nil; after Close it returns nil or ErrClosed. It goes on by itself when
+	// the queue was away.
+	//
+	// It reads the partitions that are named, and all if partitions is nil. A
+	// partition's messages are handled in order, by one Consume of this
+	// process at a time. Of several processes only one at a time may name a
+	// partition for a group; it gets at once what another before it took and
+	// did not finish.
+	Consume(ctx context.Context, group, consumer string, partitions []int, h Handler) error
+}
+
 // Handler takes the messages of a consumer group.
 type Handler interface {
 	// Handle takes messages of one partition, in their order. It may get the
@@ -42,8 +56,9 @@ type Handler interface {
 	// after a crash. It must return soon after ctx ends.
 	Handle(ctx context.Context, batch []Message) error
 	// Lost says that messages may have been lost, so that the handler must
-	// look in the database for itself. It is called once when consuming
-	// begins, and before messages that came after the loss.
+	// look in the database for itself. It is called when consuming begins,
+	// once the consumer gets what is published from then on, and before
+	// messages that came after a loss.
 	Lost(ctx context.Context)
 }
 

@@ -98,7 +98,7 @@ func testEndedConsumer(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- q.Consume(ctx, "replies", "one", handlerFuncs{
+		done <- q.Consume(ctx, "replies", "one", nil, handlerFuncs{
 			lost: func() { lost <- struct{}{} },
 			handleCtx: func(ctx context.Context, _ []queue.Message) error {
 				handling <- struct{}{}

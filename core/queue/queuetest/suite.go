@@ -21,7 +21,7 @@ const patience = 20 * time.Second
 // Queue is everything that a queue does.
 type Queue interface {
 	Publish(ctx context.Context, messages []queue.Message) error
-	Consume(ctx context.Context, group, consumer string, h queue.Handler) error
+	queue.Consumer
 	Subscribe(ctx context.Context, space string) (<-chan []queue.Message, error)
 	DeadLetters(ctx context.Context, group string, max int) ([]queue.DeadLetter, error)
 	Close() error
@@ -53,6 +53,8 @@ func Run(t *testing.T, h Harness) {
 		"BeginsWithLost":             testBeginsWithLost,
 		"EveryGroupGetsAll":          testEveryGroupGetsAll,
 		"ConsumersShare":             testConsumersShare,
+		"NamedPartitionsOnly":        testNamedPartitions,
+		"PartitionChangesHands":      testPartitionChangesHands,
 		"RetriesInOrder":             testRetriesInOrder,
 		"DeadLetter":                 testDeadLetter,
 		"PanicIsAnError":             testPanicIsAnError,
@@ -101,13 +103,13 @@ func (r *reader) Handle(_ context.Context, batch []queue.Message) error {
 
 func (r *reader) Lost(context.Context) { r.lost <- struct{}{} }
 
-// consume runs a consumer until the returned function is called, which waits
+// consume runs a consumer of the partitions, of all if none is named, until the returned function is called, which waits
 // for its end. It returns once the group exists.
-func consume(t *testing.T, q Queue, group, name string, r *reader) (stop func()) {
+func consume(t *testing.T, q Queue, group, name string, r *reader, partitions ...int) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- q.Consume(ctx, group, name, r) }()
+	go func() { done <- q.Consume(ctx, group, name, partitions, r) }()
 	wait(t, r.lost, "Lost at the start")
 	var once sync.Once
 	stop = func() {
@@ -207,7 +209,7 @@ func testBeginsWithLost(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- q.Consume(ctx, "replies", "one", handlerFuncs{
+		done <- q.Consume(ctx, "replies", "one", nil, handlerFuncs{
 			handle: func(batch []queue.Message) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -281,7 +283,7 @@ func testConsumersShare(t *testing.T, h Harness) {
 	var wg sync.WaitGroup
 	for i := range 3 {
 		wg.Go(func() {
-			if err := q.Consume(ctx, "replies", fmt.Sprint("c", i), check); err != nil {
+			if err := q.Consume(ctx, "replies", fmt.Sprint("c", i), nil, check); err != nil {
 				t.Errorf("Consume: %v", err)
 			}
 		})
@@ -312,7 +314,7 @@ func testClosed(t *testing.T, h Harness) {
 	q := h.Open(t)
 	r := newReader()
 	done := make(chan error, 1)
-	go func() { done <- q.Consume(t.Context(), "replies", "one", r) }()
+	go func() { done <- q.Consume(t.Context(), "replies", "one", nil, r) }()
 	wait(t, r.lost, "Lost")
 	tail, err := q.Subscribe(t.Context(), "default")
 	if err != nil {
@@ -332,7 +334,7 @@ func testClosed(t *testing.T, h Harness) {
 	if err := q.Publish(t.Context(), []queue.Message{message("a.1", 0)}); !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("Publish: %v, want ErrClosed", err)
 	}
-	if err := q.Consume(t.Context(), "replies", "one", r); !errors.Is(err, queue.ErrClosed) {
+	if err := q.Consume(t.Context(), "replies", "one", nil, r); !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("Consume: %v, want ErrClosed", err)
 	}
 	if _, err := q.Subscribe(t.Context(), "default"); !errors.Is(err, queue.ErrClosed) {
