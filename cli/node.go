@@ -182,7 +182,7 @@ func (n *node) settle(ctx context.Context) {
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	for {
-		open, err := n.store.OpenConversations(ctx, 1)
+		open, err := n.store.OpenConversations(ctx, nil, 1)
 		if err != nil || len(open) == 0 {
 			return
 		}

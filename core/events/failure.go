@@ -80,7 +80,7 @@ func backoff(tries int) time.Duration {
 // park leaves the conversation alone for a while, here and in the database.
 func (r *Replier) park(ctx context.Context, c *conversation, wait time.Duration, reason string) next {
 	name := Conversation{Account: c.id.account, Key: c.id.key, Tries: c.tries}
-	if err := r.cfg.Store.Park(ctx, name, r.clock().Add(wait), c.tries, reason); err != nil && ctx.Err() == nil {
+	if err := r.cfg.Store.Park(ctx, name, r.clock().Add(wait), c.tries, reason, Guard{}); err != nil && ctx.Err() == nil {
 		r.log.Warn("a conversation could not be parked in the database", "account", c.id.account, "err", err)
 	}
 	return next{parked: wait}

@@ -50,7 +50,7 @@ type liveJob struct {
 // resumeLive goes on with the messages of jobs that were sent before this
 // process began.
 func (r *Replier) resumeLive(ctx context.Context) {
-	list, err := r.cfg.Store.Shown(ctx, shownPage)
+	list, err := r.cfg.Store.Shown(ctx, nil, shownPage)
 	if err != nil {
 		r.log.Warn("live output of running jobs stays away until their results come", "err", err)
 		return

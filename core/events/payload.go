@@ -18,21 +18,18 @@ type Payload struct {
 	Conversation *queue.Conversation `json:"conversation,omitempty"`
 }
 
-// DefaultPartitions is how many partitions events are spread over.
-const DefaultPartitions = 16
-
 // message returns an event as the queue carries it. Events of a conversation
 // share a partition, and so do events of a job without one.
 func message(e job.Event, partitions int) (queue.Message, error) {
 	p := Payload{Event: Public(e)}
 	m := queue.Message{ID: p.ID, Space: e.Space, Kind: string(e.Kind)}
-	key := e.Subject
 	if c := e.Conversation; c != nil {
 		p.Conversation = &queue.Conversation{Account: c.Account, Channel: c.Channel, Key: c.Key}
 		m.Conversation = p.Conversation
-		key = c.Account + "\x00" + c.Key
+		m.Partition = PartitionOf(c.Account, c.Key, partitions)
+	} else {
+		m.Partition = queue.PartitionOf(e.Subject, partitions)
 	}
-	m.Partition = queue.PartitionOf(key, partitions)
 	data, err := json.Marshal(p)
 	m.Data = data
 	return m, err

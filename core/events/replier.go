@@ -181,7 +181,7 @@ func (r *Replier) scan(ctx context.Context) {
 		case <-timer.C:
 		case <-r.scanNow:
 		}
-		found, err := r.cfg.Store.OpenConversations(ctx, scanPage)
+		found, err := r.cfg.Store.OpenConversations(ctx, nil, scanPage)
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -170,7 +170,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	if err != nil || len(dead) != 0 {
 		t.Errorf("given up: %v, %v", dead, err)
 	}
-	shown, err := n.store.Shown(t.Context(), 10)
+	shown, err := n.store.Shown(t.Context(), nil, 10)
 	if err != nil || len(shown) != 0 {
 		t.Errorf("still shown as running: %v, %v", shown, err)
 	}

@@ -172,7 +172,7 @@ func name(c *chat.ConversationRef) events.Conversation {
 	return events.Conversation{Account: c.Account, Key: c.Key}
 }
 
-func (w *world) OpenConversations(ctx context.Context, limit int) (found []events.Conversation, err error) {
+func (w *world) OpenConversations(ctx context.Context, partitions []int, limit int) (found []events.Conversation, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.enter(ctx, "OpenConversations"); err != nil {
@@ -184,14 +184,23 @@ func (w *world) OpenConversations(ctx context.Context, limit int) (found []event
 			continue
 		}
 		c := name(r.event.Conversation)
-		if seen[c] || w.parked[c].until.After(time.Now()) {
+		if seen[c] || w.parked[c].until.After(time.Now()) || !inPartition(partitions, c) {
 			continue
 		}
 		seen[c] = true
 		c.Tries = w.parked[c].tries
+		c.Partition = partitionOf(c)
 		found = append(found, c)
 	}
 	return found, nil
+}
+
+func partitionOf(c events.Conversation) int {
+	return events.PartitionOf(c.Account, c.Key, events.DefaultPartitions)
+}
+
+func inPartition(partitions []int, c events.Conversation) bool {
+	return partitions == nil || slices.Contains(partitions, partitionOf(c))
 }
 
 func (w *world) Open(ctx context.Context, c events.Conversation, limit int) (open []job.Event, err error) {
@@ -232,7 +241,7 @@ func (w *world) Record(ctx context.Context, d events.Delivery) error {
 	return nil
 }
 
-func (w *world) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string) error {
+func (w *world) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string, guard events.Guard) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.enter(ctx, "Park"); err != nil {
@@ -252,14 +261,14 @@ func (w *world) MessageRef(ctx context.Context, id string) (chat.MessageRef, boo
 	return ref, ok, nil
 }
 
-func (w *world) Shown(ctx context.Context, limit int) (found []events.ShownJob, err error) {
+func (w *world) Shown(ctx context.Context, partitions []int, limit int) (found []events.ShownJob, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.enter(ctx, "Shown"); err != nil {
 		return nil, err
 	}
 	for id, j := range w.jobs {
-		if _, ok := w.refs[id]; ok && j.Status == job.Sent && len(found) < limit {
+		if _, ok := w.refs[id]; ok && j.Status == job.Sent && len(found) < limit && inPartition(partitions, name(j.Conversation)) {
 			found = append(found, events.ShownJob{Space: j.Space, ID: id})
 		}
 	}

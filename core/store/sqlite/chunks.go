@@ -38,4 +38,4 @@ func (c *chunks) exec(t *tx, args []any) error {
 }
 
 // jsonList is how a list is given to json_each.
-func jsonList[T int64 | string](list []T) string { return row.JSONText(list) }
+func jsonList[T int | int64 | string](list []T) string { return row.JSONText(list) }

@@ -15,15 +15,20 @@ import (
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
+// Those never parked, and those whose time has come, each by the index.
+const openConversations = `SELECT account, key, part, tries FROM (
+		SELECT * FROM (SELECT account, key, part, tries, first FROM conversations INDEXED BY conversations_open
+			WHERE first > 0 AND parked_until = 0 %[1]s ORDER BY first LIMIT ?2)
+		UNION ALL
+		SELECT * FROM (SELECT account, key, part, tries, first FROM conversations INDEXED BY conversations_open
+			WHERE first > 0 AND parked_until > 0 AND parked_until <= ?1 %[1]s ORDER BY parked_until LIMIT ?2)
+	) ORDER BY first LIMIT ?2`
+
 var (
-	// Those never parked, and those whose time has come, each by the index.
-	openConversationsQuery = newQuery(`SELECT account, key, tries FROM (
-			SELECT * FROM (SELECT account, key, tries, first FROM conversations INDEXED BY conversations_open
-				WHERE first > 0 AND parked_until = 0 ORDER BY first LIMIT ?2)
-			UNION ALL
-			SELECT * FROM (SELECT account, key, tries, first FROM conversations INDEXED BY conversations_open
-				WHERE first > 0 AND parked_until > 0 AND parked_until <= ?1 ORDER BY parked_until LIMIT ?2)
-		) ORDER BY first LIMIT ?2`)
+	openConversationsQuery = newQuery(fmt.Sprintf(openConversations, ""))
+
+	openConversationsInQuery = newQuery(fmt.Sprintf(openConversations,
+		`AND part IN (SELECT value FROM json_each(?3))`))
 
 	openEventsQuery = newQuery(`SELECT ` + row.EventColumns + ` FROM untold u
 		JOIN events e ON e.subject = u.subject AND e.version = u.version` + row.JoinJob + `
@@ -40,8 +45,8 @@ var (
 
 	emptiedQuery = newQuery(`DELETE FROM conversations WHERE account = ? AND key = ? AND first = 0`)
 
-	parkQuery = newQuery(`INSERT INTO conversations (account, key, first, parked_until, tries, reason)
-		VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE
+	parkQuery = newQuery(`INSERT INTO conversations (account, key, part, first, parked_until, tries, reason)
+		VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE
 		SET parked_until = excluded.parked_until, tries = excluded.tries, reason = excluded.reason`)
 
 	showQuery = newQuery(`INSERT INTO message_refs (job, ref) SELECT id, ? FROM jobs WHERE id = ?
@@ -49,9 +54,8 @@ var (
 
 	messageRefQuery = newQuery(`SELECT ref FROM message_refs WHERE job = ?`)
 
-	shownQuery = newQuery(`SELECT j.space, j.id FROM jobs j INDEXED BY jobs_live
-		WHERE ` + isLive + ` AND j.status = 'sent' AND EXISTS (SELECT 1 FROM message_refs r WHERE r.job = j.id)
-		LIMIT ?`)
+	shownQuery = newQuery(`SELECT j.space, j.id, j.conversation FROM jobs j INDEXED BY jobs_live
+		WHERE ` + isLive + ` AND j.status = 'sent' AND EXISTS (SELECT 1 FROM message_refs r WHERE r.job = j.id)`)
 
 	deadLettersQuery = newQuery(`SELECT ` + row.EventColumns + `, d.at, d.reason FROM dead_letters d
 		JOIN events e ON e.subject = d.subject AND e.version = d.version` + row.JoinJob + `
@@ -59,15 +63,19 @@ var (
 )
 
 // OpenConversations implements events.Store.
-func (s *Store) OpenConversations(ctx context.Context, max int) (open []events.Conversation, err error) {
-	rows, err := s.read.query(ctx, openConversationsQuery, row.Micros(s.now()), int64(max))
+func (s *Store) OpenConversations(ctx context.Context, partitions []int, max int) (open []events.Conversation, err error) {
+	query, args := openConversationsQuery, []any{row.Micros(s.now()), int64(max)}
+	if partitions != nil {
+		query, args = openConversationsInQuery, append(args, jsonList(partitions))
+	}
+	rows, err := s.read.query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.read.explain(rows.Close())) }()
 	for rows.Next() {
 		var c events.Conversation
-		if err := rows.Scan(&c.Account, &c.Key, &c.Tries); err != nil {
+		if err := rows.Scan(&c.Account, &c.Key, &c.Partition, &c.Tries); err != nil {
 			return nil, s.read.explain(err)
 		}
 		open = append(open, c)
@@ -96,6 +104,9 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 	c := d.Conversation
 	d.Events = slices.Clone(d.Events) // the caller may leave before it is done
 	return s.write.do(ctx, &work{rows: 2 + 2*len(d.Events), do: func(t *tx) error {
+		if err := t.guarded(d.Guard); err != nil {
+			return err
+		}
 		for i := range d.Events {
 			e := &d.Events[i]
 			n, err := t.exec(toldQuery, c.Account, c.Key, e.Subject, e.Version)
@@ -123,9 +134,13 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 }
 
 // Park implements events.Store.
-func (s *Store) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string) error {
+func (s *Store) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string, guard events.Guard) error {
+	part := int64(events.PartitionOf(c.Account, c.Key, s.partitions))
 	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
-		_, err := t.exec(parkQuery, c.Account, c.Key, row.Micros(until), int64(tries), reason)
+		if err := t.guarded(guard); err != nil {
+			return err
+		}
+		_, err := t.exec(parkQuery, c.Account, c.Key, part, row.Micros(until), int64(tries), reason)
 		return err
 	}})
 }
@@ -143,16 +158,24 @@ func (s *Store) MessageRef(ctx context.Context, jobID string) (ref chat.MessageR
 }
 
 // Shown implements events.Store.
-func (s *Store) Shown(ctx context.Context, max int) (shown []events.ShownJob, err error) {
-	rows, err := s.read.query(ctx, shownQuery, int64(max))
+func (s *Store) Shown(ctx context.Context, partitions []int, max int) (shown []events.ShownJob, err error) {
+	rows, err := s.read.query(ctx, shownQuery)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.read.explain(rows.Close())) }()
-	for rows.Next() {
+	for len(shown) < max && rows.Next() {
 		var j events.ShownJob
-		if err := rows.Scan(&j.Space, &j.ID); err != nil {
+		var where string
+		if err := rows.Scan(&j.Space, &j.ID, &where); err != nil {
 			return nil, s.read.explain(err)
+		}
+		c, err := row.Conversation(where)
+		if err != nil {
+			return nil, fmt.Errorf("read where job %s is shown: %w", j.ID, err)
+		}
+		if c == nil || partitions != nil && !slices.Contains(partitions, events.PartitionOf(c.Account, c.Key, s.partitions)) {
+			continue
 		}
 		shown = append(shown, j)
 	}

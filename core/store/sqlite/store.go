@@ -21,6 +21,10 @@ type Config struct {
 	Clock chat.Clock
 	// Logger is for what nobody is there to be told; nil: nothing is logged.
 	Logger *slog.Logger
+	// Partitions is how many partitions conversations are spread over. It is
+	// kept in the database, and another number is refused from then on; 0: as
+	// it is kept, or events.DefaultPartitions.
+	Partitions int
 	// BusyTimeout is how long a write waits for another process that writes
 	// to the same file; 0: 10 seconds.
 	BusyTimeout time.Duration
@@ -35,6 +39,8 @@ type Store struct {
 	write  *writer
 	read   *readers
 	recent *recentEvents
+	// partitions is how many partitions conversations are spread over.
+	partitions int
 }
 
 var _ store.Store = (*Store)(nil)
@@ -57,13 +63,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	s := &Store{path: path, clock: c.Clock, log: c.Logger, recent: newRecentEvents()}
-	if err := s.open(ctx, c.BusyTimeout); err != nil {
+	if err := s.open(ctx, c); err != nil {
 		return nil, fmt.Errorf("open the database: %w", explainOpen(path, err))
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, busy time.Duration) error {
+func (s *Store) open(ctx context.Context, c Config) error {
+	busy := c.BusyTimeout
 	useFdatasync()
 	if err := migrate(ctx, s.path, busy, s.log); err != nil {
 		return err
@@ -77,6 +84,9 @@ func (s *Store) open(ctx context.Context, busy time.Duration) error {
 		return errors.Join(err, read.close())
 	}
 	s.read, s.write = read, write
+	if err := s.settle(ctx, c.Partitions); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	return nil
 }
 

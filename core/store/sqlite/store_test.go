@@ -8,7 +8,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job/jobtest"
+	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/storetest"
 )
 
@@ -73,6 +75,13 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		clock := newClock()
-		return storetest.Harness{Store: openTest(t, Config{Clock: clock.Now}), Advance: clock.Advance}
+		path := filepath.Join(t.TempDir(), "skadi.db")
+		return storetest.Harness{
+			Store:   openTest(t, Config{Path: path, Clock: clock.Now, Partitions: events.DefaultPartitions}),
+			Advance: clock.Advance,
+			Reopen: func(partitions int) (store.Store, error) {
+				return Open(t.Context(), Config{Path: path, Clock: clock.Now, Partitions: partitions})
+			},
+		}
 	})
 }

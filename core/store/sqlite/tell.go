@@ -3,6 +3,7 @@ package sqlite
 import (
 	"fmt"
 
+	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store/row"
 )
@@ -25,7 +26,7 @@ var (
 
 	insertUntoldQuery = newQuery(`INSERT INTO untold (account, key, seq, subject, version) VALUES (?, ?, ?, ?, ?)`)
 
-	openConversationQuery = newQuery(`INSERT INTO conversations (account, key, first) VALUES (?, ?, ?)
+	openConversationQuery = newQuery(`INSERT INTO conversations (account, key, part, first) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET first = excluded.first WHERE first = 0`)
 )
 
@@ -89,6 +90,7 @@ func (t *tx) open(e *row.NewEvent) error {
 	if _, err := t.exec(insertUntoldQuery, c.Account, c.Key, e.Seq, e.Subject, e.Version); err != nil {
 		return err
 	}
-	_, err := t.exec(openConversationQuery, c.Account, c.Key, e.Seq)
+	part := int64(events.PartitionOf(c.Account, c.Key, t.w.store.partitions))
+	_, err := t.exec(openConversationQuery, c.Account, c.Key, part, e.Seq)
 	return err
 }

@@ -17,11 +17,15 @@ import (
 	"github.com/letserverrun/skadi/core/store"
 )
 
-// Harness is an empty store and its clock.
+// Harness is an empty store, opened with events.DefaultPartitions, and its
+// clock.
 type Harness struct {
 	Store store.Store
 	// Advance moves the store's clock, which otherwise stands still.
 	Advance func(time.Duration)
+	// Reopen opens the same database a second time, with that many
+	// partitions (0: as the database has it). The suite closes what it gets.
+	Reopen func(partitions int) (store.Store, error)
 }
 
 // Run runs the suite. open is called once for each test, concurrently.
@@ -32,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}{
 		{"Publish", publishTests},
 		{"Tell", tellTests},
+		{"Partition", partitionTests},
 		{"Access", accessTests},
 		{"Shared", sharedTests},
 	} {
@@ -59,7 +64,7 @@ func Settle(t *testing.T, store events.Store) {
 		must(t, store.MarkPublished(ctx, unpublished))
 	}
 	for {
-		open, err := store.OpenConversations(ctx, 100)
+		open, err := store.OpenConversations(ctx, nil, 100)
 		must(t, err)
 		if len(open) == 0 {
 			return

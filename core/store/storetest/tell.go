@@ -11,7 +11,7 @@ import (
 
 func (s *suite) conversations(max int) []events.Conversation {
 	s.Helper()
-	open, err := s.Store.OpenConversations(s.ctx, max)
+	open, err := s.Store.OpenConversations(s.ctx, nil, max)
 	s.must(err)
 	return open
 }
@@ -24,7 +24,10 @@ func (s *suite) open(c events.Conversation, max int) []job.Event {
 }
 
 func named(account, key string) events.Conversation {
-	return events.Conversation{Account: account, Key: key}
+	return events.Conversation{
+		Account: account, Key: key,
+		Partition: events.PartitionOf(account, key, events.DefaultPartitions),
+	}
 }
 
 var tellTests = map[string]func(*suite){
@@ -64,7 +67,7 @@ var tellTests = map[string]func(*suite){
 		s.create(space, conversation("work-slack", "B"))
 		a := named("work-slack", "A")
 		until := s.now().Add(time.Minute)
-		s.must(s.Store.Park(s.ctx, a, until, 3, "rate limited"))
+		s.must(s.Store.Park(s.ctx, a, until, 3, "rate limited", events.Guard{}))
 		equal(s, s.conversations(10), []events.Conversation{named("work-slack", "B")})
 		if len(s.open(a, 10)) != 1 {
 			s.Fatal("a parked conversation lost its event")
@@ -75,18 +78,20 @@ var tellTests = map[string]func(*suite){
 		s.Advance(time.Microsecond)
 		a.Tries = 3
 		equal(s, s.conversations(10), []events.Conversation{a, named("work-slack", "B")})
-		s.must(s.Store.Park(s.ctx, a, s.now().Add(time.Minute), 4, "again"))
+		s.must(s.Store.Park(s.ctx, a, s.now().Add(time.Minute), 4, "again", events.Guard{}))
 		// A good delivery forgets the failed ones.
 		s.must(s.Store.Record(s.ctx, events.Delivery{Conversation: a, Events: s.open(a, 1)}))
 		equal(s, s.conversations(10), []events.Conversation{named("work-slack", "B"), named("work-slack", "A")})
 	},
 	"parked before there is anything": func(s *suite) {
-		s.must(s.Store.Park(s.ctx, named("work-slack", "A"), s.now().Add(time.Minute), 1, "quota"))
+		a := named("work-slack", "A")
+		s.must(s.Store.Park(s.ctx, a, s.now().Add(time.Minute), 1, "quota", events.Guard{}))
 		equal(s, len(s.conversations(10)), 0)
 		s.create(space, conversation("work-slack", "A"))
 		equal(s, len(s.conversations(10)), 0)
 		s.Advance(time.Minute)
-		equal(s, s.conversations(10), []events.Conversation{{Account: "work-slack", Key: "A", Tries: 1}})
+		a.Tries = 1
+		equal(s, s.conversations(10), []events.Conversation{a})
 	},
 	"dead letters": func(s *suite) {
 		j := s.create(space, conversation("work-slack", "A"))
@@ -135,7 +140,7 @@ var tellTests = map[string]func(*suite){
 			equal(s, got, *ref)
 		}
 		shown := func() []events.ShownJob {
-			got, err := s.Store.Shown(s.ctx, 10)
+			got, err := s.Store.Shown(s.ctx, nil, 10)
 			s.must(err)
 			return got
 		}
