@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
@@ -41,10 +42,27 @@ type Store interface {
 	Close() error
 }
 
-// Schema is how far the schema of a database is.
+// Schema is how far the schema of a database is. Migrations only add to it for
+// one release, so that servers of the old and the new one run side by side.
 type Schema struct {
 	// Version is the database's, 0 for one that has no schema yet.
 	Version int64
 	// Newest is the version that this program brings it to.
 	Newest int64
+	// MinReader is the oldest version whose programs can still use the
+	// database as it is; 0 if the database does not say.
+	MinReader int64
+}
+
+// Err says why this program cannot use the database as it is, and how to mend
+// that; nil if it can.
+func (s Schema) Err() error {
+	switch {
+	case s.Version < s.Newest:
+		return fmt.Errorf("its schema has version %d and this program needs %d: run `skadi migrate up`", s.Version, s.Newest)
+	case s.Version > s.Newest && (s.MinReader == 0 || s.MinReader > s.Newest):
+		return fmt.Errorf("it was written by a newer Skadi: its schema has version %d and this program knows up to %d; "+
+			"run the newer program, or restore a backup made before the upgrade", s.Version, s.Newest)
+	}
+	return nil
 }
