@@ -30,6 +30,9 @@ const (
 // failed decides what becomes of a step that could not be told. parked says
 // that the conversation waits; else the step was given up and the next is due.
 func (s *server) failed(ctx context.Context, st step, err error) (n next, parked bool) {
+	if errors.Is(err, ErrNotHolder) {
+		s.c.term.lose()
+	}
 	if ctx.Err() != nil {
 		return next{}, true
 	}
@@ -80,7 +83,11 @@ func backoff(tries int) time.Duration {
 // park leaves the conversation alone for a while, here and in the database.
 func (r *Replier) park(ctx context.Context, c *conversation, wait time.Duration, reason string) next {
 	name := Conversation{Account: c.id.account, Key: c.id.key, Tries: c.tries}
-	if err := r.cfg.Store.Park(ctx, name, r.clock().Add(wait), c.tries, reason, Guard{}); err != nil && ctx.Err() == nil {
+	err := r.cfg.Store.Park(ctx, name, r.clock().Add(wait), c.tries, reason, c.term.guard)
+	switch {
+	case errors.Is(err, ErrNotHolder):
+		c.term.lose()
+	case err != nil && ctx.Err() == nil:
 		r.log.Warn("a conversation could not be parked in the database", "account", c.id.account, "err", err)
 	}
 	return next{parked: wait}
@@ -121,43 +128,6 @@ func (s *server) buryAll(ctx context.Context, err error) (n next, parked bool) {
 	return next{}, false
 }
 
-// orphaned handles a conversation whose account is not in the config. Its
-// events wait, for the config may be mended, but not for ever.
-func (r *Replier) orphaned(ctx context.Context, c *conversation) next {
-	r.mu.Lock()
-	l := r.lane(c.id.account)
-	warned := l.orphan
-	l.orphan = true
-	r.mu.Unlock()
-	if !warned {
-		r.log.Warn("replies wait for an account that is not in the config; they are given up after a day",
-			"account", c.id.account)
-	}
-	r.unfollowAll(c)
-	name := Conversation{Account: c.id.account, Key: c.id.key, Tries: c.tries}
-	open, err := r.cfg.Store.Open(ctx, name, openPage)
-	if err != nil {
-		return next{parked: storeRetry}
-	}
-	var old []job.Event
-	for _, e := range open {
-		if r.clock().Sub(e.At) > orphanAge {
-			old = append(old, e)
-		}
-	}
-	const reason = "the config has no account of this name"
-	if len(old) > 0 {
-		if err := r.cfg.Store.Record(ctx, Delivery{Conversation: name, Events: old, Dead: reason}); err != nil {
-			return next{parked: storeRetry}
-		}
-	}
-	if len(old) == len(open) {
-		c.tries = 0
-		return next{}
-	}
-	return r.park(ctx, c, orphanWait, reason)
-}
-
 // paused returns for how much longer the account is paused.
 func (r *Replier) paused(account string) time.Duration {
 	r.mu.Lock()
@@ -180,8 +150,8 @@ func (r *Replier) pause(account string, err error) time.Duration {
 	return wait
 }
 
-// resume notes that the account has sent something.
-func (r *Replier) resume(account string) {
+// works notes that the account has sent something.
+func (r *Replier) works(account string) {
 	r.mu.Lock()
 	l := r.lane(account)
 	l.pauses, l.pausedUntil, l.orphan = 0, time.Time{}, false

@@ -47,44 +47,21 @@ type liveJob struct {
 	fresh  bool   // unsent has something that is not shown
 }
 
-// resumeLive goes on with the messages of jobs that were sent before this
-// process began.
-func (r *Replier) resumeLive(ctx context.Context) {
-	list, err := r.cfg.Store.Shown(ctx, nil, shownPage)
-	if err != nil {
-		r.log.Warn("live output of running jobs stays away until their results come", "err", err)
-		return
-	}
-	for _, known := range list {
-		j, err := r.cfg.Jobs.Job(ctx, known.Space, known.ID)
-		if err != nil || j.Conversation == nil || j.Status != job.Sent {
-			continue
-		}
-		adapter, ok := r.cfg.Senders.Adapter(j.Conversation.Account)
-		if !ok {
-			continue
-		}
-		caps := adapter.Capabilities()
-		ref, has, err := r.cfg.Store.MessageRef(ctx, j.ID)
-		if err != nil || !has || !caps.Edit || caps.LiveInterval <= 0 {
-			continue
-		}
-		r.follow(convID{j.Conversation.Account, j.Conversation.Key}, j, ref, caps.LiveInterval)
-	}
-}
-
 // follow begins to show the job's output in the message.
-func (r *Replier) follow(id convID, j job.Job, ref chat.MessageRef, every time.Duration) {
+func (r *Replier) follow(t *term, id convID, j job.Job, ref chat.MessageRef, every time.Duration) {
 	j.Result, j.Late = nil, nil
 	lj := &liveJob{job: j, ref: ref, every: every, done: make(chan struct{}), poke: make(chan struct{}, 1)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.conversation(id, 0)
-	if r.spawn == nil || c.live[j.ID] != nil {
+	if t.over {
+		return
+	}
+	c := t.conversation(id, 0)
+	if c.live[j.ID] != nil {
 		return
 	}
 	c.live[j.ID] = lj
-	r.spawn(func(ctx context.Context) { r.watchLive(ctx, c, lj) })
+	t.spawn(func(ctx context.Context) { r.watchLive(ctx, c, lj) })
 }
 
 func (r *Replier) unfollow(c *conversation, id string) {
@@ -99,10 +76,7 @@ func (r *Replier) unfollow(c *conversation, id string) {
 func (r *Replier) unfollowAll(c *conversation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, lj := range c.live {
-		close(lj.done)
-		delete(c.live, id)
-	}
+	c.unfollowAll()
 }
 
 func (r *Replier) liveJob(c *conversation, id string) *liveJob {

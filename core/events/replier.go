@@ -2,13 +2,15 @@ package events
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/queue"
 )
 
@@ -36,6 +38,33 @@ type ReplierConfig struct {
 	Jobs    Jobs
 	Senders Senders
 	Queue   queue.Consumer
+	// QueueUp tells whether the queue brings what happens. It is asked each
+	// second, and while it answers with an error, open conversations are
+	// searched for in the database as often. nil: the queue always does.
+	QueueUp func(ctx context.Context) error
+
+	// Partitions is how many partitions conversations are spread over: the
+	// store's number; 0 stands for DefaultPartitions.
+	Partitions int
+	// Lease is the store's leases with this node as their holder; only who
+	// holds a lease replies. An epoch of 0 means that nobody can take a lease
+	// from its holder, so that no write needs a guard. nil: this Replier is the
+	// only one that works on the database.
+	Lease chat.Leaser
+	// Shared has each partition served under a lease of its own, so that
+	// nodes share the work; else one lease stands for all.
+	Shared bool
+	// Rank says how many other nodes should rather serve the i-th partition;
+	// see node.Registry. nil: none.
+	Rank func(i int) int
+	// LeaseTTL is how long a lease holds unless it is renewed; 0 stands for
+	// 6 s. A node that was killed is replaced after that.
+	LeaseTTL time.Duration
+	// Local names accounts that are another one in each process, such as its
+	// terminal: each process serves what it has itself, without a lease, and
+	// leaves the others' alone.
+	Local []string
+
 	// Node names this process in the consumer group; empty stands for "local".
 	Node string
 	// PerAccount is how many conversations of an account are served at once;
@@ -48,35 +77,39 @@ type ReplierConfig struct {
 }
 
 const (
-	// scanEvery is how often the outbox is searched for open conversations
-	// that nobody told of, and scanSoon how soon again after a full page.
-	scanEvery = 5 * time.Second
-	scanSoon  = 500 * time.Millisecond
-	scanPage  = 1000
+	// leaseTTL is the default of LeaseTTL. A reply may be late by that much
+	// after a node was killed; a renewal is due each third of it.
+	leaseTTL = 6 * time.Second
+	// leaseForAll names the one lease that stands for all partitions.
+	leaseForAll = "replies"
 	// replyGrace is how long a message on its way may take after Run was
 	// stopped, so that it is recorded and not sent again.
 	replyGrace = 5 * time.Second
-	// shownPage bounds the running jobs whose messages a new node updates.
-	shownPage = 10_000
 )
 
+// LeaseOf names the lease of a partition where nodes share them.
+func LeaseOf(partition int) string { return fmt.Sprintf("%s/%d", leaseForAll, partition) }
+
 // Replier tells the events of conversations by their accounts' adapters: one
-// message at a time per conversation, and many conversations at once. One
-// Replier at a time works on a database.
+// message at a time per conversation, and many conversations at once. Of
+// several nodes one at a time serves a partition of conversations.
 type Replier struct {
-	cfg   ReplierConfig
-	log   *slog.Logger
-	clock chat.Clock
-	holds holdTimes
+	cfg     ReplierConfig
+	log     *slog.Logger
+	clock   chat.Clock
+	holds   holdTimes
+	isLocal map[string]bool
 
 	mu       sync.Mutex
-	convs    map[convID]*conversation
+	parts    []*term              // who serves each partition; nil: another node
+	local    *term                // of Local accounts; nil when there are none
+	kept     map[string]unsettled // by lease
 	accounts map[string]*lane
 	workers  sync.WaitGroup
-	// spawn starts a worker with Run's context; nil before Run and after.
-	spawn func(work func(ctx context.Context))
 
-	scanNow chan struct{} // one signal
+	queueDown atomic.Bool
+	scanNow   chan struct{} // one signal
+	resumeNow chan struct{} // one signal
 }
 
 // convID names a conversation.
@@ -86,6 +119,12 @@ type convID struct{ account, key string }
 func NewReplier(cfg ReplierConfig) *Replier {
 	if cfg.Node == "" {
 		cfg.Node = "local"
+	}
+	if cfg.Partitions <= 0 {
+		cfg.Partitions = DefaultPartitions
+	}
+	if cfg.LeaseTTL <= 0 {
+		cfg.LeaseTTL = leaseTTL
 	}
 	if cfg.PerAccount <= 0 {
 		cfg.PerAccount = 16
@@ -99,49 +138,111 @@ func NewReplier(cfg ReplierConfig) *Replier {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Replier{
+	r := &Replier{
 		cfg: cfg, log: cfg.Logger, clock: cfg.Clock, holds: defaultHolds(),
-		convs:    make(map[convID]*conversation),
-		accounts: make(map[string]*lane),
-		scanNow:  make(chan struct{}, 1),
+		isLocal:   make(map[string]bool),
+		parts:     make([]*term, cfg.Partitions),
+		kept:      make(map[string]unsettled),
+		accounts:  make(map[string]*lane),
+		scanNow:   make(chan struct{}, 1),
+		resumeNow: make(chan struct{}, 1),
 	}
+	for _, account := range cfg.Local {
+		r.isLocal[account] = true
+	}
+	return r
 }
 
-// Run tells events until ctx ends, waits for the messages on their way, and
-// returns nil.
+// Run tells events until ctx ends, waits for the messages on their way, gives
+// its leases back, and returns nil.
 func (r *Replier) Run(ctx context.Context) error {
-	r.mu.Lock()
-	r.spawn = func(work func(context.Context)) {
-		r.workers.Go(func() { work(ctx) })
-	}
-	r.mu.Unlock()
-
 	var wg sync.WaitGroup
-	wg.Go(func() { r.consume(ctx) })
+	wg.Go(func() { r.watchQueue(ctx) })
 	wg.Go(func() { r.scan(ctx) })
-	wg.Go(func() { r.resumeLive(ctx) })
-	wg.Wait()
-
-	r.mu.Lock()
-	r.spawn = nil
-	for _, c := range r.convs {
-		c.stopTimer()
+	wg.Go(func() { r.resume(ctx) })
+	if len(r.isLocal) > 0 {
+		wg.Go(func() { r.serveLocal(ctx) })
 	}
-	r.mu.Unlock()
+	switch {
+	case r.cfg.Lease == nil:
+		wg.Go(func() { r.serveWhile(ctx, nil, Guard{}) })
+	case !r.cfg.Shared:
+		wg.Go(func() { r.hold(ctx, leaseForAll, nil, nil) })
+	default:
+		for p := range r.parts {
+			wg.Go(func() { r.hold(ctx, LeaseOf(p), []int{p}, r.rank(p)) })
+		}
+	}
+	wg.Wait()
 	r.workers.Wait()
 	return nil
 }
 
-// consume keeps a consumer in the queue's group.
-func (r *Replier) consume(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := r.cfg.Queue.Consume(ctx, Group, r.cfg.Node, nil, r)
-		if ctx.Err() != nil || errors.Is(err, queue.ErrClosed) {
-			return
+// hold serves the partitions whenever this node has the lease.
+func (r *Replier) hold(ctx context.Context, lease string, partitions []int, rank func() int) {
+	duty := node.NewDuty(node.DutyConfig{
+		Lease: r.cfg.Lease, Name: lease, TTL: r.cfg.LeaseTTL, Rank: rank, Logger: r.log,
+	})
+	_ = duty.Run(ctx, func(ctx context.Context, epoch int64) error { // always nil
+		guard := Guard{}
+		if epoch != 0 {
+			guard = Guard{Lease: lease, Epoch: epoch}
 		}
-		r.log.Warn("the queue cannot be read; conversations are found in the database meanwhile", "err", err)
-		sleep(ctx, scanEvery)
+		r.serveWhile(ctx, partitions, guard)
+		return nil
+	})
+}
+
+func (r *Replier) rank(p int) func() int {
+	if r.cfg.Rank == nil {
+		return nil
 	}
+	return func() int { return r.cfg.Rank(p) }
+}
+
+// Serving returns the partitions that this node serves now.
+func (r *Replier) Serving() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []int
+	for p, t := range r.parts {
+		if t != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Pending reports whether this node has something to tell now, parked
+// conversations aside.
+func (r *Replier) Pending(ctx context.Context) (bool, error) {
+	partitions, any := r.serving()
+	if !any {
+		return false, nil
+	}
+	open, err := r.cfg.Store.OpenConversations(ctx, partitions, scanPage)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range open {
+		id := convID{c.Account, c.Key}
+		if r.termOf(id) != nil && !r.foreign(id) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// foreign reports whether another process has the conversation's account to
+// itself.
+func (r *Replier) foreign(id convID) bool {
+	if !r.isLocal[id.account] {
+		return false
+	}
+	_, ok := r.cfg.Senders.Adapter(id.account)
+	return !ok
 }
 
 // Handle takes from the queue which conversations have something to tell.
@@ -162,40 +263,12 @@ func (r *Replier) Handle(_ context.Context, batch []queue.Message) error {
 }
 
 // Lost makes the Replier search the outbox.
-func (r *Replier) Lost(context.Context) {
-	select {
-	case r.scanNow <- struct{}{}:
-	default:
-	}
-}
+func (r *Replier) Lost(context.Context) { signal(r.scanNow) }
 
-// scan searches the outbox for open conversations, at the start, when the
-// queue lost something, and every few seconds.
-func (r *Replier) scan(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-r.scanNow:
-		}
-		found, err := r.cfg.Store.OpenConversations(ctx, nil, scanPage)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			r.log.Warn("open conversations could not be read; trying again", "err", err)
-		}
-		for _, c := range found {
-			r.touch(convID{c.Account, c.Key}, c.Tries)
-		}
-		if len(found) >= scanPage {
-			timer.Reset(scanSoon)
-		} else {
-			timer.Reset(scanEvery)
-		}
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 

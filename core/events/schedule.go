@@ -1,7 +1,6 @@
 package events
 
 import (
-	"context"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -11,7 +10,8 @@ import (
 // serves. The scheduling fields are guarded by Replier.mu; the others belong
 // to the worker that serves it.
 type conversation struct {
-	id convID
+	id   convID
+	term *term
 
 	waiting bool // stands in its lane
 	served  bool // a worker serves it
@@ -26,6 +26,14 @@ type conversation struct {
 	sent map[string]chat.MessageRef
 	// unrecorded is a delivery that the database did not take yet.
 	unrecorded *Delivery
+}
+
+// unfollowAll is called with Replier.mu held.
+func (c *conversation) unfollowAll() {
+	for id, lj := range c.live {
+		close(lj.done)
+		delete(c.live, id)
+	}
 }
 
 func (c *conversation) stopTimer() {
@@ -52,24 +60,41 @@ type lane struct {
 	orphan      bool // it was said that the config lacks the account
 }
 
-// touch makes a worker look at the conversation. tries is what the database
+// next takes the conversation that has waited longest, leaving out those whose
+// term is over, or returns nil.
+func (l *lane) next() *conversation {
+	for len(l.waiting) > 0 {
+		c := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		if !c.term.over {
+			return c
+		}
+	}
+	l.waiting = nil
+	return nil
+}
+
+// touch makes a worker look at the conversation, if this node serves it. tries is what the database
 // knows of failures before this process began.
 func (r *Replier) touch(id convID, tries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.enqueue(r.conversation(id, tries))
+	if t := r.termOf(id); t != nil {
+		r.enqueue(t.conversation(id, tries))
+	}
 }
 
-// conversation is called with r.mu held.
-func (r *Replier) conversation(id convID, tries int) *conversation {
-	c := r.convs[id]
+// conversation is called with Replier.mu held.
+func (t *term) conversation(id convID, tries int) *conversation {
+	c := t.convs[id]
 	if c == nil {
 		c = &conversation{
-			id: id, tries: tries,
+			id: id, term: t, tries: tries,
 			live: make(map[string]*liveJob),
 			sent: make(map[string]chat.MessageRef),
 		}
-		r.convs[id] = c
+		t.convs[id] = c
 	}
 	return c
 }
@@ -77,7 +102,7 @@ func (r *Replier) conversation(id convID, tries int) *conversation {
 // enqueue is called with r.mu held.
 func (r *Replier) enqueue(c *conversation) {
 	switch {
-	case r.spawn == nil:
+	case c.term.over:
 		return
 	case c.served:
 		c.again = true
@@ -95,7 +120,7 @@ func (r *Replier) enqueue(c *conversation) {
 	l.waiting = append(l.waiting, c)
 	if l.workers < r.cfg.PerAccount {
 		l.workers++
-		r.spawn(func(ctx context.Context) { r.work(ctx, l) })
+		r.workers.Go(func() { r.work(l) })
 	}
 }
 
@@ -103,7 +128,7 @@ func (r *Replier) enqueue(c *conversation) {
 // already for an earlier one. It is called with r.mu held.
 func (r *Replier) later(c *conversation, wait time.Duration) {
 	c.stopTimer()
-	if r.spawn == nil {
+	if c.term.over {
 		return
 	}
 	var t *time.Timer
@@ -129,27 +154,28 @@ func (r *Replier) lane(account string) *lane {
 }
 
 // work serves conversations of a lane until none waits.
-func (r *Replier) work(ctx context.Context, l *lane) {
+func (r *Replier) work(l *lane) {
 	for {
 		r.mu.Lock()
-		if len(l.waiting) == 0 || ctx.Err() != nil {
+		c := l.next()
+		if c == nil {
 			l.workers--
 			r.mu.Unlock()
 			return
 		}
-		c := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
+		t := c.term
+		t.working.Add(1)
 		c.waiting, c.served, c.again = false, true, false
 		r.mu.Unlock()
 
-		next := r.serve(ctx, c)
+		next := r.serve(t.ctx, c)
 
 		r.mu.Lock()
 		c.served = false
 		again := c.again
 		c.again = false
 		switch {
+		case t.over:
 		case next.parked > 0:
 			c.notYet = r.clock().Add(next.parked)
 			r.later(c, next.parked)
@@ -159,9 +185,10 @@ func (r *Replier) work(ctx context.Context, l *lane) {
 			r.later(c, next.look)
 		}
 		if c.idle() {
-			delete(r.convs, c.id)
+			delete(t.convs, c.id)
 		}
 		r.mu.Unlock()
+		t.working.Done()
 	}
 }
 

@@ -17,10 +17,6 @@ const (
 	openPage = 500
 	// storeRetry is the wait after the database failed.
 	storeRetry = 2 * time.Second
-	// orphanWait is the wait for an account that the config does not have,
-	// and orphanAge the age at which its events are given up.
-	orphanWait = time.Minute
-	orphanAge  = 24 * time.Hour
 	// longJob is how long somebody waits before an edit is no longer noticed.
 	longJob = 30 * time.Second
 	// maxPieces is in how many messages a long text is told, where the
@@ -28,8 +24,13 @@ const (
 	maxPieces = 8
 )
 
-// errStore marks failures of the database, which are no fault of the message.
-var errStore = errors.New("the database failed")
+var (
+	// errStore marks failures of the database, which are no fault of the
+	// message.
+	errStore = errors.New("the database failed")
+	// errTermOver: the lease ran out before the message was sent.
+	errTermOver = fmt.Errorf("%w: its lease ran out here", ErrNotHolder)
+)
 
 // server serves one conversation once.
 type server struct {
@@ -183,7 +184,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	case final:
 		s.unfollow(s.c, j.ID)
 	case e.Status == job.Sent && s.caps.Edit && s.caps.LiveInterval > 0:
-		s.follow(s.c.id, j, now, s.caps.LiveInterval)
+		s.follow(s.c.term, s.c.id, j, now, s.caps.LiveInterval)
 	}
 	return s.record(ctx, d)
 }
@@ -220,8 +221,9 @@ func (s *server) send(ctx context.Context, m chat.Outbound) (chat.MessageRef, er
 	return ref, err
 }
 
-// sendOnce calls the adapter. A message on its way when the process stops is
-// given a moment, so that it is recorded and not sent again.
+// sendOnce calls the adapter, if this node still serves the conversation. A
+// message on its way when the process stops is given a moment, so that it is
+// recorded and not sent again.
 func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Duration) (ref chat.MessageRef, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -230,13 +232,16 @@ func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Dur
 			err = fmt.Errorf("the adapter panicked: %v", p)
 		}
 	}()
-	ctx, cancel := outlive(ctx, replyGrace)
+	if !s.c.term.valid() {
+		return ref, errTermOver
+	}
+	ctx, cancel := outlive(ctx, s.c.term.grace)
 	defer cancel()
 	ctx, cancelTimeout := context.WithTimeout(ctx, timeout)
 	defer cancelTimeout()
 	ref, err = s.adapter.Send(ctx, m)
 	if err == nil {
-		s.resume(s.c.id.account)
+		s.works(s.c.id.account)
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		// The far side is slow, which is no fault of the message. An adapter
 		// that classified the error knows better.
@@ -248,9 +253,14 @@ func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Dur
 // record writes a delivery, and keeps it in memory if the database fails, so
 // that what was sent is not sent again.
 func (s *server) record(ctx context.Context, d Delivery) error {
-	ctx, cancel := outlive(ctx, replyGrace)
+	ctx, cancel := outlive(ctx, func() time.Duration { return replyGrace })
 	defer cancel()
-	if err := s.cfg.Store.Record(ctx, d); err != nil {
+	d.Guard = s.c.term.guard
+	switch err := s.cfg.Store.Record(ctx, d); {
+	case errors.Is(err, ErrNotHolder):
+		s.c.term.lose()
+		return err
+	case err != nil:
 		s.c.unrecorded = &d
 		return fmt.Errorf("%w: recording a delivery: %w", errStore, err)
 	}

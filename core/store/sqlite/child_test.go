@@ -37,8 +37,18 @@ var childRoles = map[string]func(path string) error{
 	"create": childCreate,
 	"remove": childRemove,
 	"open":   func(path string) error { return withStore(path, func(*Store) error { return nil }) },
-	"lock":   func(path string) error { return childLock(path, `PRAGMA locking_mode = EXCLUSIVE`) },
-	"write":  func(path string) error { return childLock(path, `SELECT 1`) },
+	"alone": func(path string) error {
+		return withStore(path, func(s *Store) error {
+			_, held, err := s.Alone().Acquire(context.Background(), "replies", 0)
+			fmt.Println(held)
+			if err != nil {
+				return err
+			}
+			select {} // until it is killed
+		})
+	},
+	"lock":  func(path string) error { return childLock(path, `PRAGMA locking_mode = EXCLUSIVE`) },
+	"write": func(path string) error { return childLock(path, `SELECT 1`) },
 }
 
 func withStore(path string, do func(*Store) error) error {

@@ -40,3 +40,12 @@ func lockFile(ctx context.Context, path string, patience time.Duration) (unlock 
 		}
 	}
 }
+
+// lockNow locks f until it is closed, or returns errHeld.
+func lockNow(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errHeld
+	}
+	return err
+}

@@ -39,6 +39,7 @@ type Store struct {
 	write  *writer
 	read   *readers
 	recent *recentEvents
+	alone  alone
 	// partitions is how many partitions conversations are spread over.
 	partitions int
 }
@@ -62,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{path: path, clock: c.Clock, log: c.Logger, recent: newRecentEvents()}
+	s := &Store{path: path, clock: c.Clock, log: c.Logger, recent: newRecentEvents(), alone: alone{path: path + ".lock"}}
 	if err := s.open(ctx, c); err != nil {
 		return nil, fmt.Errorf("open the database: %w", explainOpen(path, err))
 	}
@@ -93,7 +94,7 @@ func (s *Store) open(ctx context.Context, c Config) error {
 // Close waits for the writes that were begun, and closes the database. Later
 // calls of any method answer job.ErrUnavailable. Closing twice is no error.
 func (s *Store) Close() error {
-	return errors.Join(s.write.close(), s.read.close())
+	return errors.Join(s.write.close(), s.read.close(), s.alone.close())
 }
 
 // Ping reports whether the database can be read and the writer is there.
