@@ -13,8 +13,12 @@ LDFLAGS := -s -w $(if $(COMMIT),-X $(PKG)/cli.commit=$(COMMIT)$(DIRTY))
 LINT    := go tool -modfile=.ci/lint.mod golangci-lint
 
 # What the tests run besides Go, as "command:package" of Debian and Ubuntu.
-# gcc is for -race.
-NEEDS := curl:curl jq:jq gcc:gcc
+# gcc is for -race. Of MariaDB only the programs are needed; the package of
+# Redis also sets up a service, where the system runs such, that listens on
+# this machine only and that the tests do not use.
+NEEDS := curl:curl jq:jq gcc:gcc node:nodejs npm:npm \
+	mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
+	redis-server:redis-server redis-cli:redis-tools
 
 # Runs of each fuzz target. A time such as 1m works too, but go test then fails
 # now and then for no reason but the end of that time.
@@ -43,7 +47,7 @@ test: needs ## Run every test with the race detector, and count them
 .PHONY: needs
 needs: ## Install what the tests run besides Go
 	@missing=; for need in $(NEEDS); do \
-		command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; \
+		PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; \
 	done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then echo "The tests need:$$missing. Please install them." >&2; exit 1; fi; \

@@ -1,0 +1,186 @@
+package throwaway
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const mariadbPackage = "mariadb-server-core"
+
+// user is who the tests are to MariaDB.
+const user = "skadi"
+
+// DB is a MariaDB server. It syncs its log at each commit as MariaDB does by
+// itself, so that what it acknowledged survives Kill.
+type DB struct {
+	*server
+	password string
+}
+
+// MariaDB returns the server that all tests of the binary share; see [Main].
+// It cannot be killed or stopped.
+func MariaDB(t testing.TB) *DB {
+	t.Helper()
+	find(t)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.db == nil && shared.err == nil {
+		shared.db, shared.err = startMariaDB(find(t))
+		if shared.err == nil {
+			shared.end = append(shared.end, func() { shared.db.kill(); shared.db.remove() })
+		}
+	}
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	db := shared.db
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the log of MariaDB:\n%s", db.logged())
+		}
+	})
+	return db
+}
+
+// NewMariaDB starts a server for this test alone, with more options such as
+// --max-connections=10.
+func NewMariaDB(t testing.TB, options ...string) *DB {
+	t.Helper()
+	db, err := startMariaDB(find(t), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.own(t)
+	return db
+}
+
+// DSN returns the data source name of a database, or of none, for a user who
+// may do everything.
+func (db *DB) DSN(database string) string {
+	return db.DSNOf(user, db.password, database)
+}
+
+// DSNOf is DSN for another user.
+func (db *DB) DSNOf(user, password, database string) string {
+	c := mysql.NewConfig()
+	c.User, c.Passwd, c.Net, c.Addr, c.DBName = user, password, "tcp", db.Addr, database
+	return c.FormatDSN()
+}
+
+// Database makes an empty database, which is dropped when the test ends, and
+// returns its data source name.
+func (db *DB) Database(t testing.TB) string {
+	t.Helper()
+	name := "t_" + strings.ToLower(rand.Text())
+	db.Exec(t, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
+	t.Cleanup(func() {
+		if db.cmd != nil { // else the server goes, and the database with it
+			db.Exec(t, "DROP DATABASE "+name)
+		}
+	})
+	return db.DSN(name)
+}
+
+// Exec runs statements as the user who may do everything.
+func (db *DB) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	c, err := sql.Open("mysql", db.DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, s := range statements {
+		if _, err := c.ExecContext(ctx, s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+type mariadbPrograms struct{ server, install string }
+
+func find(t testing.TB) mariadbPrograms {
+	t.Helper()
+	Program(t, "my_print_defaults", "mariadb-client-core") // which the next one calls
+	return mariadbPrograms{
+		server:  Program(t, "mariadbd", mariadbPackage),
+		install: Program(t, "mariadb-install-db", mariadbPackage),
+	}
+}
+
+func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
+	db := &DB{password: rand.Text()}
+	_, err := launch(func(port int) (*server, error) {
+		dir, err := os.MkdirTemp("", "skadi-mariadb-")
+		if err != nil {
+			return nil, err
+		}
+		s := &server{dir: dir, program: p.server, ready: db.ping}
+		db.server = s
+		if err := s.install(p.install, db.password); err != nil {
+			_ = os.RemoveAll(dir)
+			return nil, err
+		}
+		s.args = append([]string{
+			"--no-defaults",
+			"--datadir=" + filepath.Join(dir, "data"),
+			"--init-file=" + filepath.Join(dir, "init.sql"),
+			"--pid-file=" + filepath.Join(dir, "pid"),
+			"--socket=socket", // in the data folder; a whole path may be too long for one
+			"--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", port), "--skip-name-resolve",
+			"--innodb-flush-log-at-trx-commit=1",
+			"--performance-schema=off",
+			"--max-connections=300",
+			// Small and quick to make, nothing else.
+			"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
+			"--key-buffer-size=1M", "--aria-pagecache-buffer-size=8M",
+		}, append(runAs(), options...)...)
+		return s, nil
+	})
+	return db, err
+}
+
+// install writes the system tables, which takes most of the start, and the
+// statements that let the tests in. root comes in by the socket alone.
+func (s *server) install(program, password string) error {
+	data := filepath.Join(s.dir, "data")
+	//nolint:noctx,gosec // ends by itself, and is MariaDB's
+	install := exec.Command(program, append([]string{"--no-defaults", "--datadir=" + data, "--skip-test-db", "--skip-name-resolve"}, runAs()...)...)
+	install.Dir = s.dir
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	account := "'" + user + "'@'127.0.0.1'"
+	init := "CREATE USER IF NOT EXISTS " + account + " IDENTIFIED BY '" + password + "';\n" +
+		"GRANT ALL ON *.* TO " + account + " WITH GRANT OPTION;\n"
+	return os.WriteFile(filepath.Join(s.dir, "init.sql"), []byte(init), 0o600)
+}
+
+// ping connects as the tests will, since MariaDB listens before it has run
+// its init file.
+func (db *DB) ping(ctx context.Context) error {
+	c, err := sql.Open("mysql", db.DSN(""))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	return c.PingContext(ctx)
+}
+
+// runAs lets root start MariaDB, which it otherwise refuses.
+func runAs() []string {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return []string{"--user=root"}
+}
