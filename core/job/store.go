@@ -50,8 +50,17 @@ type Store interface {
 	Jobs(ctx context.Context, f Filter) ([]Job, error)
 	// History returns the events of one job by version.
 	History(ctx context.Context, space, id string) ([]Event, error)
-	// Cancels returns the sent jobs of an agent for which a cancel was asked.
+	// Cancels returns the sent jobs of an agent for which a cancel was asked,
+	// none that was sent before the agent was made: it was to another one of
+	// the same name.
 	Cancels(ctx context.Context, space, agent string) ([]Hold, error)
+	// Stirred returns up to max agents that have a claimable job (as Claimable
+	// selects it) or a cancel (as Cancels returns it), each once, by space and
+	// name.
+	Stirred(ctx context.Context, max int) ([]AgentRef, error)
+	// Marks returns the marks of those of the jobs that are there, in any
+	// order.
+	Marks(ctx context.Context, ids []string) ([]Mark, error)
 	// Counts returns how many jobs of all spaces have each status that is not
 	// final.
 	Counts(ctx context.Context) (map[Status]int64, error)
@@ -72,8 +81,8 @@ type Store interface {
 	// SaveAgent writes what the agent said of itself: Instance,
 	// InstanceSeenAt, Version, Commands and LastSeenAt. It matches the ID.
 	SaveAgent(ctx context.Context, a Agent) error
-	// Seen records that the agents with these IDs were seen at that time,
-	// never moving it back.
+	// Seen records that the agents with these IDs, and the instance of each
+	// that has one, were seen at that time, never moving either back.
 	Seen(ctx context.Context, ids []string, at time.Time) error
 }
 
@@ -205,6 +214,17 @@ type Updated struct {
 	Job     Job
 	Changed bool
 	Err     error
+}
+
+// AgentRef names an agent of a space.
+type AgentRef struct{ Space, Name string }
+
+// Mark is how far a job is: whoever waits for it looks again when it changed.
+type Mark struct {
+	ID string
+	// Version is the job's, OutputSeq the number of its last piece of live
+	// output, 0 without any.
+	Version, OutputSeq int64
 }
 
 // Hold names a job and the lease that an agent holds on it.

@@ -12,6 +12,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/node"
 )
 
 // Store is all that a database does for Skadi. Its methods may be called
@@ -21,6 +22,7 @@ type Store interface {
 	events.Store
 	access.TokenStore
 	access.AuditStore
+	node.Store
 
 	// KV returns the values below a prefix, such as an adapter account's name.
 	KV(prefix string) chat.KV

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Agents", agentTests},
 		{"Prune", pruneTests},
 		{"Spaces", spaceTests},
+		{"Stirred", stirredTests},
 		{"Concurrency", concurrencyTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -27,7 +27,10 @@ var (
 	saveAgentQuery = newQuery(`UPDATE agents SET instance = ?, instance_seen_at = ?, version = ?, commands = ?, last_seen_at = ?
 		WHERE id = ? AND removed_at = 0`)
 
-	seenQuery = newQuery(`UPDATE agents SET last_seen_at = ?1 WHERE id = ?2 AND removed_at = 0 AND last_seen_at < ?1`)
+	seenQuery = newQuery(`UPDATE agents SET last_seen_at = max(last_seen_at, ?1),
+			instance_seen_at = iif(instance = '', instance_seen_at, max(instance_seen_at, ?1))
+		WHERE id = ?2 AND removed_at = 0
+			AND (last_seen_at < ?1 OR (instance <> '' AND instance_seen_at < ?1))`)
 )
 
 // CreateAgent implements job.Store.

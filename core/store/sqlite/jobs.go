@@ -18,8 +18,9 @@ var (
 	historyQuery = newQuery(`SELECT ` + row.EventColumns + ` FROM events e` + row.JoinJob + `
 		WHERE e.subject = ? AND e.space = ? ORDER BY e.version`)
 
-	cancelsQuery = newQuery(`SELECT j.id, j.lease FROM jobs j INDEXED BY jobs_canceling
-		WHERE j.space = ? AND j.agent = ? AND j.finished_at = 0 AND j.cancel_requested_at > 0 AND j.status = 'sent' ORDER BY j.num`)
+	cancelsQuery = newQuery(`SELECT j.id, j.lease FROM agents a INDEXED BY agents_name
+		CROSS JOIN jobs j INDEXED BY jobs_canceling ON j.space = a.space AND j.agent = a.name AND ` + isCanceling + `
+		WHERE a.space = ? AND a.name = ? AND a.removed_at = 0 AND j.sent_at >= a.created_at ORDER BY j.num`)
 
 	countsQuery = newQuery(`SELECT j.status, count(*) FROM jobs j INDEXED BY jobs_live WHERE ` + isLive + ` GROUP BY j.status`)
 )

@@ -15,6 +15,8 @@ const (
 	isWaiting = `j.finished_at = 0 AND j.approval = 'waiting'`
 	isLive    = `j.finished_at = 0`
 
+	isCanceling = `j.finished_at = 0 AND j.cancel_requested_at > 0 AND j.status = 'sent'`
+
 	fromClaimable = ` FROM jobs j INDEXED BY jobs_queuing WHERE j.space = ? AND j.agent = ? AND ` + isQueuing + `
 		AND j.offered_until <= ? AND EXISTS (SELECT 1 FROM agents a INDEXED BY agents_name
 			WHERE a.space = j.space AND a.name = j.agent AND a.removed_at = 0 AND a.paused_at = 0)

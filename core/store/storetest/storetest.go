@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Partition", partitionTests},
 		{"Access", accessTests},
 		{"Shared", sharedTests},
+		{"Nodes", nodeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
