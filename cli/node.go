@@ -85,14 +85,28 @@ func newNode(ctx context.Context, cfg *config.Config, log *slog.Logger, owners .
 		accounts: events.NewAccounts(time.Now, log),
 		mounts:   map[string]http.Handler{},
 	}
-	n.relay = events.NewRelay(events.RelayConfig{Outbox: s, Queue: n.queue, Waker: waker, Logger: log})
+	n.relay = events.NewRelay(events.RelayConfig{
+		Outbox: s, Queue: n.queue, Waker: waker, Partitions: s.Partitions(), Lease: s.Alone(), Logger: log,
+	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: s, Jobs: n.jobs, Senders: n.accounts, Queue: n.queue, Clock: time.Now, Logger: log,
+		Store: s, Jobs: n.jobs, Senders: n.accounts, Queue: n.queue, QueueUp: n.relay.Up,
+		Partitions: s.Partitions(), Lease: s.Alone(), Local: localAccounts(cfg), Clock: time.Now, Logger: log,
 	})
 	n.intake = intake.New(intake.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: s, Clock: time.Now, Logger: log,
 	})
 	return n, nil
+}
+
+// localAccounts names the accounts that each process has for itself: the
+// terminal of `up`, unless the config calls something else so.
+func localAccounts(cfg *config.Config) []string {
+	for _, a := range cfg.Adapters {
+		if a.Name == terminalAccount {
+			return nil
+		}
+	}
+	return []string{terminalAccount}
 }
 
 func (n *node) currentPolicy() *access.Policy { return n.policy }
@@ -176,14 +190,15 @@ func (n *node) close(hurry context.Context) error {
 	return errors.Join(n.queue.Close(), n.store.Close())
 }
 
-// settle waits until everything is told that can be told now, or ctx ends.
+// settle waits until everything is told that this node can tell now, or ctx
+// ends.
 // Conversations that are parked after a failure are not waited for.
 func (n *node) settle(ctx context.Context) {
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	for {
-		open, err := n.store.OpenConversations(ctx, nil, 1)
-		if err != nil || len(open) == 0 {
+		pending, err := n.replier.Pending(ctx)
+		if err != nil || !pending {
 			return
 		}
 		select {
