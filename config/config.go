@@ -24,6 +24,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" doc:"The addresses or networks of proxies in front of this server. Only they are believed who a call comes from, and only they may call without TLS from another machine."`
 	Store          Store          `yaml:"store" doc:"Where jobs are kept."`
 	Queue          Queue          `yaml:"queue" doc:"How events reach the repliers and other nodes."`
+	Node           Node           `yaml:"node" doc:"This server among others on the same database."`
 	Times          Times          `yaml:"times" doc:"The clocks of a job's life."`
 	Retention      Retention      `yaml:"retention" doc:"How long things are kept."`
 	Limits         Limits         `yaml:"limits" doc:"What is taken in and kept at most."`
@@ -43,9 +44,10 @@ type TLS struct {
 
 // Store says where jobs are kept.
 type Store struct {
-	Driver string      `yaml:"driver" jsonschema:"enum=sqlite,enum=mysql" doc:"sqlite keeps everything in one file; mysql serves any number of nodes."`
-	Path   string      `yaml:"path" doc:"The file of sqlite."`
-	DSN    chat.Secret `yaml:"dsn" doc:"The address of the mysql database, as user:password@tcp(host:3306)/name."`
+	Driver  string      `yaml:"driver" jsonschema:"enum=sqlite,enum=mysql" doc:"sqlite keeps everything in one file; mysql serves any number of nodes."`
+	Path    string      `yaml:"path" doc:"The file of sqlite."`
+	DSN     chat.Secret `yaml:"dsn" doc:"The address of the mysql database, as user:password@tcp(host:3306)/name."`
+	Migrate bool        `yaml:"migrate" doc:"Whether the server brings the database's schema up to date when it starts. If not, skadi migrate up does."`
 }
 
 // The drivers of Store.
@@ -56,13 +58,19 @@ const (
 
 // Queue says how events travel.
 type Queue struct {
-	Driver   string      `yaml:"driver" jsonschema:"enum=embedded,enum=redis" doc:"embedded stays within the process, for one node; redis serves any number."`
-	Addrs    []string    `yaml:"addrs" doc:"The addresses of redis, as host:port: one, or those of the Sentinels or of some nodes of the cluster."`
-	Master   string      `yaml:"master" doc:"The name under which the Sentinels know the redis to use; the addresses are then the Sentinels'."`
-	Cluster  bool        `yaml:"cluster" doc:"The addresses are nodes of a Redis Cluster."`
-	Username string      `yaml:"username" doc:"The ACL user of redis."`
-	Password chat.Secret `yaml:"password" doc:"The password of redis."`
-	TLS      bool        `yaml:"tls" doc:"Connect to redis by TLS."`
+	Driver     string      `yaml:"driver" jsonschema:"enum=embedded,enum=redis" doc:"embedded stays within the process; redis tells the other nodes too."`
+	Partitions int         `yaml:"partitions" min:"1" max:"1024" doc:"How many partitions conversations are spread over. Nodes share the work of replying by them. A database keeps the number that it was made with."`
+	Addrs      []string    `yaml:"addrs" doc:"The addresses of redis, as host:port: one, or those of the Sentinels or of some nodes of the cluster."`
+	Master     string      `yaml:"master" doc:"The name under which the Sentinels know the redis to use; the addresses are then the Sentinels'."`
+	Cluster    bool        `yaml:"cluster" doc:"The addresses are nodes of a Redis Cluster."`
+	Username   string      `yaml:"username" doc:"The ACL user of redis."`
+	Password   chat.Secret `yaml:"password" doc:"The password of redis."`
+	TLS        bool        `yaml:"tls" doc:"Connect to redis by TLS."`
+}
+
+// Node is this server among others.
+type Node struct {
+	Name string `yaml:"name" doc:"What the other nodes and GET /v1/nodes call this one; without it, the host's name."`
 }
 
 // The drivers of Queue.
@@ -112,8 +120,8 @@ func Default() *Config {
 	times, limits := job.DefaultTimes(), job.DefaultLimits()
 	return &Config{
 		Listen: "127.0.0.1:8080",
-		Store:  Store{Driver: SQLite, Path: "skadi.db"},
-		Queue:  Queue{Driver: Embedded},
+		Store:  Store{Driver: SQLite, Path: "skadi.db", Migrate: true},
+		Queue:  Queue{Driver: Embedded, Partitions: 16},
 		Times: Times{
 			CheckIn: times.CheckIn, Offline: times.Offline, NoResult: times.NoResult, NotTaken: times.NotTaken,
 			MaxRun: times.MaxRun, Offer: times.Offer, Approval: times.Approval,

@@ -100,8 +100,9 @@ listen: 0.0.0.0:443
 public_url: https://skadi.example.com/
 tls: {cert: a.pem, key: b.pem}
 trusted_proxies: [10.0.0.0/8, 192.0.2.7]
-store: {driver: mysql, dsn: "u:${env:SECRET}@tcp(db)/skadi"}
-queue: {driver: redis, addrs: ["[::1]:6379", b:6379], cluster: true, username: u, password: "${env:SECRET}", tls: true}
+store: {driver: mysql, dsn: "u:${env:SECRET}@tcp(db)/skadi", migrate: false}
+node: {name: web-a}
+queue: {driver: redis, partitions: 32, addrs: ["[::1]:6379", b:6379], cluster: true, username: u, password: "${env:SECRET}", tls: true}
 times: {check_in: 1s, offline: 2s, no_result: 3s, not_taken: 4s, max_run: 5s, offer: 1s, approval: 1d12h}
 retention: {jobs: 0}
 limits: {message: 2KiB, output: 3KiB, live_output: 4KiB, late_reports: 5, body: 100000}
@@ -120,7 +121,8 @@ access:
 		Listen: "0.0.0.0:443", PublicURL: "https://skadi.example.com/", TLS: TLS{Cert: "a.pem", Key: "b.pem"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
 		Store:          Store{Driver: MySQL, DSN: "u:hunter2@tcp(db)/skadi"},
-		Queue:          Queue{Driver: Redis, Addrs: []string{"[::1]:6379", "b:6379"}, Cluster: true, Username: "u", Password: "hunter2", TLS: true},
+		Node:           Node{Name: "web-a"},
+		Queue:          Queue{Driver: Redis, Partitions: 32, Addrs: []string{"[::1]:6379", "b:6379"}, Cluster: true, Username: "u", Password: "hunter2", TLS: true},
 		Times: Times{
 			CheckIn: time.Second, Offline: 2 * time.Second, NoResult: 3 * time.Second, NotTaken: 4 * time.Second,
 			MaxRun: 5 * time.Second, Offer: time.Second, Approval: 36 * time.Hour,

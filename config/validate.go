@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/letserverrun/skadi/config/strictyaml"
 )
@@ -98,6 +101,23 @@ func (s *Store) Validate() error {
 		return strictyaml.Invalid("path", "is empty; name the file that sqlite keeps everything in")
 	case s.Driver == MySQL && s.DSN == "":
 		return strictyaml.Invalid("dsn", "is missing; driver: mysql needs it, as user:password@tcp(host:3306)/name")
+	case s.Driver == MySQL:
+		return s.checkDSN()
+	}
+	return nil
+}
+
+// checkDSN reads the address as the driver will. The driver's own errors are
+// left out, since some of them show a part of it.
+func (s *Store) checkDSN() error {
+	dsn, err := mysql.ParseDSN(s.DSN.Reveal())
+	switch {
+	case err != nil:
+		return strictyaml.Invalid("dsn", "is not of the form user:password@tcp(host:3306)/name")
+	case dsn.DBName == "":
+		return strictyaml.Invalid("dsn", "names no database; write it after the slash, as in user:password@tcp(host:3306)/skadi")
+	case dsn.MultiStatements:
+		return strictyaml.Invalid("dsn", "must not have multiStatements=true: no statement of Skadi's needs it, and it makes an injected one possible")
 	}
 	return nil
 }
@@ -121,6 +141,17 @@ func (q *Queue) Validate() error {
 		errs = append(errs, strictyaml.Invalid("addrs", "several addresses need queue.master (for Sentinels) or queue.cluster: true"))
 	}
 	return errors.Join(errs...)
+}
+
+// maxNodeName is the longest name of a node, as long as a host's may be.
+const maxNodeName = 253
+
+// Validate checks that the name can be shown in one line.
+func (n *Node) Validate() error {
+	if len(n.Name) > maxNodeName || strings.ContainsFunc(n.Name, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return strictyaml.Invalid("name", "must be one line of at most %d characters", maxNodeName)
+	}
+	return nil
 }
 
 // Validate checks the times against each other.

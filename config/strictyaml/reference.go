@@ -25,6 +25,14 @@ func System() Lookup { return Lookup{Env: os.LookupEnv, File: os.ReadFile} }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// Expand resolves the references in a text that stands outside of a file, such
+// as an argument of a command. Its errors never contain what a reference stands
+// for.
+func (l Lookup) Expand(raw string) (string, error) {
+	value, _, err := l.expand(raw)
+	return value, err
+}
+
 // expand resolves the references in a text and reports whether it had any.
 // Its errors never contain what a reference stands for.
 func (l Lookup) expand(raw string) (value string, refers bool, err error) {
