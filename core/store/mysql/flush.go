@@ -1,0 +1,137 @@
+package mysql
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
+)
+
+// prepare reads what the members need, each kind together.
+func (t *tx) prepare(creates, named, selects []*member) error {
+	agents := map[agentKey]struct{}{}
+	keys := map[dedupeKey]struct{}{}
+	for _, m := range creates {
+		for i := range m.op.(*createOp).entries { //nolint:errcheck,forcetypeassert // apply has looked
+			e := &m.op.(*createOp).entries[i] //nolint:errcheck,forcetypeassert // same
+			if e.Draft != nil {
+				agents[agentKey{e.Draft.Space, e.Draft.Agent}] = struct{}{}
+			}
+			if e.Dedupe != nil {
+				keys[keyOf(e.Dedupe)] = struct{}{}
+			}
+		}
+	}
+	for _, m := range selects {
+		if sel := m.op.(*selectOp).sel; sel.Kind == job.SelectClaimable { //nolint:errcheck,forcetypeassert // same
+			agents[agentKey{sel.Space, sel.Agent}] = struct{}{}
+		}
+	}
+	if err := t.readAgents(agents); err != nil {
+		return err
+	}
+	if err := t.readDedupe(keys); err != nil {
+		return err
+	}
+	var jobs []jobKey
+	for _, m := range named {
+		jobs = append(jobs, m.op.(loader).needs()...) //nolint:errcheck,forcetypeassert // same
+	}
+	if err := t.load(jobs); err != nil {
+		return err
+	}
+	return t.readOutputs(named)
+}
+
+// tell has the events inserted with the transaction. j is the job that they
+// are about, or nil.
+func (t *tx) tell(j *job.Job, events []job.Event) error {
+	told, err := row.Tell(j, events)
+	t.events = append(t.events, told...)
+	return err
+}
+
+// flush writes what the members left to be written together.
+func (t *tx) flush() error {
+	for _, write := range []func() error{
+		t.insertDedupe, t.insertJobs, t.updateJobs, t.writeOutputs, t.insertEvents,
+	} {
+		if err := write(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertEvents inserts the transaction's events and what is left to do about
+// them.
+func (t *tx) insertEvents() error {
+	if len(t.events) == 0 {
+		return nil
+	}
+	var plain, whole []any
+	unpublished := make([]any, 0, 2*len(t.events))
+	for _, e := range t.events {
+		unpublished = append(unpublished, e.Subject, e.Version)
+		e.Text = valid(e.Text)
+		if e.IsPlain() {
+			plain = e.Columns(plain)
+		} else {
+			whole = e.Rare(e.Columns(whole))
+		}
+	}
+	err := t.insert(`INSERT INTO events (`+row.PlainEventColumns+`) VALUES `, row.PlainEventWidth, plain, "")
+	if err != nil {
+		return err
+	}
+	err = t.insert(`INSERT INTO events (`+row.PlainEventColumns+`, `+row.RareEventColumns+`) VALUES `,
+		row.PlainEventWidth+row.RareEventWidth, whole, "")
+	if err != nil {
+		return err
+	}
+	if err := t.insert(`INSERT INTO unpublished (subject, version) VALUES `, 2, unpublished, ""); err != nil {
+		return err
+	}
+	return t.open()
+}
+
+// open notes which events are to be told. Each conversation is locked until
+// the transaction ends, so whoever records a delivery, and has locked it
+// before, sees all of its untold events.
+func (t *tx) open() error {
+	type conversation struct {
+		account, key string
+		part         int64
+	}
+	var untold []any
+	var open []conversation
+	for _, e := range t.events {
+		if c := e.Conversation; c != nil {
+			key := keyText(c.Key)
+			untold = append(untold, c.Account, key, e.Subject, e.Version)
+			part := events.PartitionOf(c.Account, c.Key, t.s.partitions)
+			open = append(open, conversation{c.Account, key, int64(part)})
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	if err := t.insert("INSERT INTO untold (account, `key`, subject, version) VALUES ", 4, untold, ""); err != nil {
+		return err
+	}
+	first := max(t.inserted, 1)
+	slices.SortFunc(open, func(a, b conversation) int {
+		return cmp.Or(strings.Compare(a.account, b.account), strings.Compare(a.key, b.key))
+	})
+	open = slices.Compact(open)
+	args := make([]any, 0, 4*len(open)+1)
+	for _, c := range open {
+		args = append(args, c.account, c.key, c.part, first)
+	}
+	const head = "INSERT INTO conversations (account, `key`, part, first) VALUES "
+	_, err := t.exec(head+rowsOf(len(open), 4)+` ON DUPLICATE KEY UPDATE first = IF(first = 0, ?, first)`, append(args, first)...)
+	return err
+}

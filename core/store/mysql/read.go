@@ -1,0 +1,92 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/letserverrun/skadi/core/store/row"
+)
+
+const (
+	// poolSize is how many reads run at a time; others wait for their turn.
+	poolSize = 16
+	// poolIdle and poolLife end connections, so that none outlives what lies
+	// between Skadi and the server, such as a balancer, or leads for ever to a
+	// server that is not the primary any more.
+	poolIdle = 50 * time.Second
+	poolLife = 10 * time.Minute
+	// readTries is how often a read is tried when the connection is lost.
+	readTries = 3
+)
+
+func openPool(from *session) *sql.DB {
+	db := sql.OpenDB(from)
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	db.SetConnMaxIdleTime(poolIdle)
+	db.SetConnMaxLifetime(poolLife)
+	return db
+}
+
+// query runs a read, which ends with ctx.
+func (s *Store) query(ctx context.Context, text string, args ...any) (row.Cursor, error) {
+	for try := 1; ; try++ {
+		if s.isClosed() {
+			return nil, errClosed
+		}
+		from, err := s.db.QueryContext(ctx, text, args...) //nolint:rowserrcheck // whoever reads them does
+		if err == nil {
+			return from, nil
+		}
+		if try == readTries || ctx.Err() != nil || !isLost(err) {
+			return nil, s.explain(err)
+		}
+	}
+}
+
+// row reads one row, and reports whether there is one.
+func (s *Store) row(ctx context.Context, text string, args []any, dest ...any) (found bool, err error) {
+	for try := 1; ; try++ {
+		from, err := s.query(ctx, text, args...)
+		if err != nil {
+			return false, err
+		}
+		found, err := row.One(from, dest...)
+		if err == nil || try == readTries || ctx.Err() != nil || !isLost(err) {
+			return found, s.explain(err)
+		}
+	}
+}
+
+// explain is explain, and says that the store is closed if that is why.
+func (s *Store) explain(err error) error {
+	if err != nil && s.isClosed() {
+		return errClosed
+	}
+	return explain(err)
+}
+
+// in returns a list of n placeholders in brackets, for IN and VALUES.
+func in(n int) string {
+	if n == 0 {
+		return "(NULL)" // which nothing is in
+	}
+	return "(?" + strings.Repeat(",?", n-1) + ")"
+}
+
+// rowsOf returns n lists of width placeholders each, with commas between.
+func rowsOf(n, width int) string {
+	one := in(width)
+	return one + strings.Repeat(","+one, n-1)
+}
+
+// anys makes arguments of a list.
+func anys[T any](list []T) []any {
+	args := make([]any, len(list))
+	for i, v := range list {
+		args[i] = v
+	}
+	return args
+}

@@ -1,0 +1,28 @@
+package mysql
+
+import (
+	"testing"
+
+	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		clock := newClock()
+		c := Config{DSN: newDatabase(t), Clock: clock.Now}
+		return storetest.Harness{
+			Store: openTest(t, c), Advance: clock.Advance,
+			Reopen: func(partitions int) (store.Store, error) {
+				again := c
+				again.Partitions = partitions
+				s, err := Open(t.Context(), again)
+				if err != nil {
+					return nil, err // not a nil *Store in an interface
+				}
+				return s, nil
+			},
+		}
+	})
+}

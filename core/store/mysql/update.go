@@ -1,0 +1,316 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
+)
+
+// updateOp is one call of Update.
+type updateOp struct {
+	sel     job.Selection
+	decide  job.Decide
+	updated []job.Updated
+}
+
+func (o *updateOp) weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
+
+// loader is an op that needs jobs by ID, which are read together with those
+// of other members.
+type loader interface{ needs() []jobKey }
+
+// byIDOp is an updateOp of jobs by ID.
+type byIDOp struct{ updateOp }
+
+func (o *byIDOp) needs() []jobKey {
+	keys := make([]jobKey, len(o.sel.IDs))
+	for i, id := range o.sel.IDs {
+		keys[i] = jobKey{o.sel.Space, id}
+	}
+	return keys
+}
+
+// Update implements job.Store.
+func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide) ([]job.Updated, error) {
+	if sel.Kind == job.SelectByID {
+		if len(sel.IDs) == 0 {
+			return nil, nil
+		}
+		sel.IDs = slices.Clone(sel.IDs) // the caller may leave before it is done
+		o := &byIDOp{updateOp{sel: sel, decide: decide}}
+		if err := s.queue.do(ctx, o); err != nil {
+			return nil, err
+		}
+		return o.updated, nil
+	}
+	// Most of the time there is nothing to do; then nothing is written.
+	if sel.Max <= 0 {
+		return nil, nil
+	}
+	if any, err := s.anySelected(ctx, sel); err != nil || !any {
+		return nil, err
+	}
+	o := &selectOp{updateOp{sel: sel, decide: decide}}
+	if err := s.queue.do(ctx, o); err != nil {
+		return nil, err
+	}
+	return o.updated, nil
+}
+
+func (o *byIDOp) apply(t *tx) error {
+	o.updated = make([]job.Updated, len(o.sel.IDs))
+	for i, id := range o.sel.IDs {
+		h := t.jobs[jobKey{o.sel.Space, id}]
+		if h == nil {
+			o.updated[i].Err = job.ErrNotFound
+			continue
+		}
+		u, err := t.decide(h, o.sel.WithAgent, o.decide)
+		if err != nil {
+			return err
+		}
+		if err := t.fillStreamed(&u.Job); err != nil {
+			return err
+		}
+		o.updated[i] = u
+	}
+	return nil
+}
+
+// maxID is how long a job's ID may be.
+const maxID = 64
+
+// load reads and locks the jobs that members name by ID, in ascending order of
+// ID, as every transaction does.
+func (t *tx) load(keys []jobKey) error {
+	t.jobs = map[jobKey]*held{}
+	ids := make([]string, 0, len(keys))
+	wanted := make(map[jobKey]bool, len(keys))
+	for _, k := range keys {
+		// What cannot be an ID is none; the database would refuse to compare it.
+		if !wanted[k] && len(k.id) <= maxID && utf8.ValidString(k.id) && k.space != "" {
+			ids = append(ids, k.id)
+		}
+		wanted[k] = true
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	from, err := t.query(`SELECT `+row.JobColumns+` FROM jobs j FORCE INDEX (jobs_id)
+		WHERE j.id IN `+in(len(ids))+` ORDER BY j.id FOR UPDATE`, anys(ids)...)
+	if err != nil {
+		return err
+	}
+	jobs, err := row.Jobs(from, len(ids))
+	if err != nil {
+		return err
+	}
+	for i := range jobs {
+		if key := (jobKey{jobs[i].Space, jobs[i].ID}); wanted[key] {
+			t.jobs[key] = &held{was: &jobs[i], is: &jobs[i]}
+		}
+	}
+	return nil
+}
+
+// decide asks what becomes of a job and has it written. Its error is one of
+// the database; decide's own is in the answer.
+func (t *tx) decide(h *held, withAgent bool, decide job.Decide) (u job.Updated, err error) {
+	v := job.View{Now: t.now, Job: *h.is}
+	if withAgent {
+		agent, err := t.agent(h.is.Space, h.is.Agent)
+		if err != nil {
+			return u, err
+		}
+		v.Agent = row.CopyAgent(agent)
+	}
+	var change *job.Change
+	u.Job = *h.is
+	u.Err = t.calm("decide", func() error {
+		var err error
+		if change, err = decide(v); err != nil || change == nil {
+			return err
+		}
+		return row.CheckChange(h.is, &change.Job)
+	})
+	if u.Err != nil || change == nil {
+		return u, nil
+	}
+	after := new(job.Job) // kept, unlike the change
+	*after = change.Job
+	row.InMicroseconds(after)
+	if h.is == h.was {
+		t.changed = append(t.changed, h)
+	}
+	h.is = after
+	u.Job, u.Changed = *after, true
+	return u, t.tell(after, change.Events)
+}
+
+// An update is guarded by the status and version that were read. It comes in
+// several widths, since each column costs.
+const (
+	setHandOver = 1 << iota
+	setState
+	setReport
+)
+
+// widthOf returns the narrowest set of columns that holds the difference.
+func widthOf(a, b *job.Job) int {
+	switch {
+	case a.Result != b.Result || len(a.Late) != len(b.Late):
+		return setHandOver | setState | setReport
+	case a.Reason != b.Reason || a.Approval != b.Approval ||
+		!a.FinishedAt.Equal(b.FinishedAt) || !a.CancelRequestedAt.Equal(b.CancelRequestedAt):
+		return setHandOver | setState
+	case a.Status != b.Status || a.Lease != b.Lease || a.Attempt != b.Attempt ||
+		!a.OfferedUntil.Equal(b.OfferedUntil) || !a.SentAt.Equal(b.SentAt):
+		return setHandOver
+	}
+	return 0 // the agent said that it still runs the job
+}
+
+// columnsOf are the columns that an update of a width sets.
+func columnsOf(width int) []string {
+	columns := []string{"version", "last_word_at", "due_at"}
+	if width&setHandOver != 0 {
+		columns = append(columns, "status", "lease", "attempt", "offered_until", "sent_at")
+	}
+	if width&setState != 0 {
+		columns = append(columns, "reason", "approval", "finished_at", "cancel_requested_at")
+	}
+	if width&setReport != 0 {
+		columns = append(columns, "result", "exit_code", "digest", "output", "late")
+	}
+	return columns
+}
+
+// valuesOf appends the values of columnsOf.
+func valuesOf(args []any, j *job.Job, width int) ([]any, error) {
+	args = append(args, j.Version, row.Micros(j.LastWordAt), row.Micros(j.DueAt))
+	if width&setHandOver != 0 {
+		args = append(args, string(j.Status), j.Lease, int64(j.Attempt), row.Micros(j.OfferedUntil), row.Micros(j.SentAt))
+	}
+	if width&setState != 0 {
+		args = append(args, string(j.Reason), string(j.Approval), row.Micros(j.FinishedAt), row.Micros(j.CancelRequestedAt))
+	}
+	if width&setReport != 0 {
+		bits, exitCode, digest, output := row.ResultArgs(j.Result)
+		late, err := row.LateText(j.Late)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, bits, exitCode, digest, valid(output), late)
+	}
+	return args, nil
+}
+
+const (
+	// updateRows is how many jobs one UPDATE changes.
+	updateRows = 250
+	// longUpdate is how many bytes a job may have to be updated with others:
+	// their values make a table in the server's memory.
+	longUpdate = 16 << 10
+)
+
+// updateJobs writes the jobs that were changed: those of one width together.
+func (t *tx) updateJobs() error {
+	byWidth := map[int][]*held{}
+	for _, h := range t.changed {
+		w := widthOf(h.was, h.is)
+		byWidth[w] = append(byWidth[w], h)
+	}
+	for width, changed := range byWidth {
+		u := newUpdate(width)
+		for _, h := range changed {
+			if err := u.add(t, h); err != nil {
+				return err
+			}
+		}
+		if err := u.run(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update is an UPDATE that is put together.
+type update struct {
+	width   int
+	columns []string
+	args    []any
+	rows    int
+}
+
+func newUpdate(width int) *update { return &update{width: width, columns: columnsOf(width)} }
+
+func (u *update) add(t *tx, h *held) error {
+	values, err := valuesOf(make([]any, 0, len(u.columns)), h.is, u.width)
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	for _, v := range values {
+		bytes += size(v)
+	}
+	if bytes > longUpdate {
+		return u.alone(t, h, values)
+	}
+	u.args = append(append(u.args, h.was.Num, h.was.Version, string(h.was.Status)), values...)
+	if u.rows++; u.rows == updateRows {
+		return u.run(t)
+	}
+	return nil
+}
+
+// alone updates one job by itself.
+func (u *update) alone(t *tx, h *held, values []any) error {
+	found, err := t.exec(`UPDATE jobs SET `+strings.Join(u.columns, ` = ?, `)+` = ? WHERE num = ? AND version = ? AND status = ?`,
+		append(values, h.was.Num, h.was.Version, string(h.was.Status))...)
+	return guarded(found, 1, err)
+}
+
+// run updates the jobs that were added, by joining them with a table of what
+// is new: one statement for all, as 8.0 of MySQL and 10.6 of MariaDB have it.
+func (u *update) run(t *tx) error {
+	if u.rows == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString(`UPDATE (SELECT ? AS num, ? AS was_version, ? AS was_status`)
+	for _, c := range u.columns {
+		b.WriteString(`, ? AS ` + c)
+	}
+	more := ` UNION ALL SELECT ?` + strings.Repeat(`, ?`, len(u.columns)+2)
+	for range u.rows - 1 {
+		b.WriteString(more)
+	}
+	b.WriteString(`) n STRAIGHT_JOIN jobs j ON j.num = n.num SET `)
+	for i, c := range u.columns {
+		if i > 0 {
+			b.WriteString(`, `)
+		}
+		b.WriteString(`j.` + c + ` = n.` + c)
+	}
+	b.WriteString(` WHERE j.version = n.was_version AND j.status = n.was_status`)
+	found, err := t.exec(b.String(), u.args...)
+	rows := int64(u.rows)
+	u.args, u.rows = u.args[:0], 0
+	return guarded(found, rows, err)
+}
+
+// guarded makes sure that each job was as it had been read. Nobody can change
+// one that is locked, except where locks do not hold: then it is all done
+// again.
+func guarded(found, want int64, err error) error {
+	if err == nil && found != want {
+		return fmt.Errorf("%w: of %d jobs %d are as they were read", errAgain, want, found)
+	}
+	return err
+}

@@ -1,0 +1,275 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/letserverrun/skadi/core/job"
+)
+
+const (
+	// conflictTries is how often a transaction is tried that meets others.
+	conflictTries = 12
+	// lockTries is the same for one that waited lockWait each time.
+	lockTries = 2
+	// lostTries is how often one is tried whose connection is lost, with
+	// pauses of lostPause at most: about two seconds in all.
+	lostTries = 8
+	lostPause = 500 * time.Millisecond
+	// unsureFor is how long it is tried to find out whether a COMMIT without
+	// an answer came to be: longer than a server takes to start again.
+	unsureFor = 60 * time.Second
+)
+
+// writer is one of the goroutines that write.
+//
+// It has a row of its own in the table writers, which each of its transactions
+// updates. That gives the transaction the database's clock in one statement
+// (LAST_INSERT_ID of an expression), and it makes sure of a COMMIT that was
+// not answered: the row then names that transaction or the one before. Reading
+// it locks it, so the answer waits for a transaction that the server has not
+// given up yet; for the same reason a new try cannot overtake an old one.
+type writer struct {
+	store *Store
+	queue *queue
+	from  *session
+	ctx   context.Context // never ends
+	id    string
+	last  int64 // the number of its last transaction
+
+	// conn is the goroutine's alone; nil when it is lost.
+	conn *conn
+	used time.Time // when it last answered
+	down bool      // the last try to connect failed
+}
+
+// connect makes a connection and sees to it that the writer's row is there.
+func (w *writer) connect(ctx context.Context) error {
+	c, err := connect(ctx, w.from)
+	if err != nil {
+		return err
+	}
+	const enter = `INSERT INTO writers (id, operation, at) VALUES (?, '', ` + micros + `) ON DUPLICATE KEY UPDATE id = id`
+	if _, _, err = c.exec(enter, w.id); err == nil {
+		_, _, err = c.exec(`COMMIT`)
+	}
+	if err != nil {
+		c.close()
+		return err
+	}
+	w.conn, w.used = c, time.Now()
+	return nil
+}
+
+func (w *writer) disconnect() {
+	if w.conn != nil {
+		w.conn.close()
+		w.conn = nil
+	}
+}
+
+// commit makes the members' work durable and answers them. If the work of one
+// fails in the database, each is done again alone, so that only that one is
+// told so.
+func (w *writer) commit(batch []*member) {
+	err := w.do(batch)
+	if err == nil || len(batch) == 1 || !worthReplay(err) {
+		answer(batch, explain(err))
+		return
+	}
+	w.queue.count(func(st *Stats) { st.Replays++ })
+	for i := range batch {
+		alone := batch[i : i+1]
+		answer(alone, explain(w.do(alone)))
+	}
+}
+
+// worthReplay says whether the error may be that of one member.
+func worthReplay(err error) bool {
+	return !isLost(err) && !isReadOnly(err) && !isBusy(err) && !errors.Is(err, job.ErrUnavailable)
+}
+
+// do does the members' work in one transaction, as often as it takes to be
+// sure. A refusal is left in its member; an error means that nothing was
+// written, unless it says that this is not known.
+func (w *writer) do(batch []*member) error {
+	conflicts, lost := 0, 0
+	for {
+		t, sent, err := w.try(batch)
+		if err == nil {
+			w.committed(t, batch)
+			return nil
+		}
+		w.reset(batch, err)
+		switch {
+		case sent && !isConflict(err):
+			came, unknown := w.resolve(err)
+			if unknown != nil {
+				return unknown
+			}
+			if came {
+				w.committed(t, batch)
+				return nil
+			}
+			lost++
+		case isConflict(err) || errors.Is(err, errAgain):
+			w.queue.count(func(st *Stats) { st.Conflicts++ })
+			conflicts++
+			if number(err) == erLockWait {
+				conflicts += conflictTries/lockTries - 1
+			}
+			if conflicts >= conflictTries {
+				return err
+			}
+			w.queue.pause(conflicts, 50*time.Millisecond)
+			continue
+		case isLost(err) || isReadOnly(err) || isBusy(err):
+			lost++
+		default:
+			return err
+		}
+		// While the database is away, nobody is kept waiting to be told so.
+		if lost >= lostTries || w.down && lost > 1 {
+			w.down = w.conn == nil
+			return err
+		}
+		if lost > 1 {
+			w.queue.pause(5+lost, lostPause)
+		}
+	}
+}
+
+func (w *writer) committed(t *tx, batch []*member) {
+	w.used, w.down = time.Now(), false
+	w.queue.count(func(st *Stats) {
+		st.Commits++
+		st.Members += int64(len(batch))
+		st.Largest = max(st.Largest, len(batch))
+	})
+	for _, f := range t.after {
+		f()
+	}
+}
+
+// reset ends a transaction that failed, and the connection if it may be of no
+// use any more.
+func (w *writer) reset(batch []*member, err error) {
+	for _, m := range batch {
+		m.err = nil
+	}
+	if w.conn == nil {
+		return
+	}
+	if isLost(err) || isReadOnly(err) {
+		w.queue.count(func(st *Stats) { st.Lost++ })
+		w.disconnect()
+		return
+	}
+	if _, _, err := w.conn.exec(`ROLLBACK`); err != nil {
+		w.disconnect() // which rolls back too
+	}
+}
+
+// try does the members' work once. sent says that COMMIT was sent.
+func (w *writer) try(batch []*member) (t *tx, sent bool, err error) {
+	// The server may have dropped a connection that was idle; it is not worth
+	// a failed try.
+	if w.conn != nil && time.Since(w.used) > idleWriter/2 {
+		w.disconnect()
+	}
+	if w.conn == nil {
+		if err := w.connect(w.ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	t = &tx{w: w, s: w.store, conn: w.conn}
+	defer func() {
+		if p := recover(); p != nil {
+			w.store.log.Error("a write panicked and was rolled back", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the write panicked: %v", p)
+		}
+	}()
+	if err := t.reserve(batch); err != nil {
+		return t, false, err
+	}
+	if err := t.begin(); err != nil {
+		return t, false, err
+	}
+	if err := t.apply(batch); err != nil {
+		return t, false, err
+	}
+	_, _, err = w.conn.exec(`COMMIT`)
+	return t, true, err
+}
+
+// begin is the first statement of each transaction.
+func (t *tx) begin() error {
+	w := t.w
+	w.last++
+	const stamp = `UPDATE writers SET operation = ?, at = LAST_INSERT_ID(` + micros + `) WHERE id = ?`
+	for range 2 {
+		found, us, err := t.conn.exec(stamp, strconv.FormatInt(w.last, 10), w.id)
+		if err != nil {
+			return err
+		}
+		if found == 1 {
+			t.now = t.s.time(us)
+			return nil
+		}
+		// The row was removed for its age.
+		if _, _, err := t.conn.exec(`INSERT INTO writers (id, operation, at) VALUES (?, '', 0)`, w.id); err != nil {
+			return err
+		}
+	}
+	return errors.New("the writer's row in table writers does not stay")
+}
+
+// resolve finds out whether the transaction came to be whose COMMIT was not
+// answered. unknown is why it could not be found out.
+func (w *writer) resolve(cause error) (came bool, unknown error) {
+	w.queue.count(func(st *Stats) { st.Unsure++ })
+	w.disconnect()
+	patience := unsureFor
+	end := time.Now().Add(patience)
+	for try := 1; ; try++ {
+		operation, err := w.operation()
+		if err == nil {
+			return operation == strconv.FormatInt(w.last, 10), nil
+		}
+		w.disconnect()
+		if time.Now().After(end) || w.isClosing() && try > 3 {
+			w.down = true
+			return false, fmt.Errorf("%w: it did not answer a COMMIT, so it is not known whether this was written (%w; %w)",
+				job.ErrUnavailable, cause, err)
+		}
+		w.queue.pause(5+try, time.Second)
+	}
+}
+
+func (w *writer) isClosing() bool {
+	select {
+	case <-w.queue.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// operation reads the last transaction of this writer that came to be.
+func (w *writer) operation() (last string, err error) {
+	if w.conn == nil {
+		if err := w.connect(w.ctx); err != nil {
+			return "", err
+		}
+	}
+	t := &tx{w: w, s: w.store, conn: w.conn}
+	if _, err = t.row(`SELECT operation FROM writers WHERE id = ? FOR UPDATE`, []any{w.id}, &last); err != nil {
+		return "", err
+	}
+	_, _, err = w.conn.exec(`ROLLBACK`)
+	return last, err
+}
