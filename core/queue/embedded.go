@@ -47,7 +47,7 @@ type Embedded struct {
 	mu     sync.Mutex
 	closed chan struct{}
 	groups map[string]*group
-	tails  map[*tail]struct{}
+	tails  *Tails
 }
 
 // NewEmbedded makes an Embedded with the defaults.
@@ -68,7 +68,7 @@ func NewEmbeddedWith(cfg EmbeddedConfig) *Embedded {
 		cfg:    cfg,
 		closed: make(chan struct{}),
 		groups: make(map[string]*group),
-		tails:  make(map[*tail]struct{}),
+		tails:  NewTails(cfg.Tail),
 	}
 }
 
@@ -92,12 +92,21 @@ func (q *Embedded) Publish(ctx context.Context, messages []Message) error {
 	for _, g := range q.groups {
 		g.add(messages)
 	}
-	for t := range q.tails {
-		if !t.add(messages) {
-			delete(q.tails, t)
-		}
-	}
+	q.tails.Add(messages)
 	return nil
+}
+
+// Subscribe returns a live tail of the messages of a space, from now on: all
+// that there are at a time, oldest first. The channel is closed when ctx ends,
+// when the queue is closed, and when the reader falls too far behind: it then
+// has to subscribe again, and to read from the database what it missed.
+func (q *Embedded) Subscribe(ctx context.Context, space string) (<-chan []Message, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.isClosed() {
+		return nil, ErrClosed
+	}
+	return q.tails.Subscribe(ctx, space), nil
 }
 
 // Consume hands the group's messages to h until ctx ends, and then returns
@@ -164,10 +173,7 @@ func (q *Embedded) Close() error {
 	for _, g := range q.groups {
 		g.stopTimers()
 	}
-	for t := range q.tails {
-		t.end()
-	}
-	clear(q.tails)
+	q.tails.End()
 	return nil
 }
 

@@ -5,7 +5,68 @@ import (
 	"sync"
 )
 
-// tail is one subscriber of an Embedded queue.
+// Tails hands messages to live readers, each of which sees one space. It is a
+// part of a queue. Its methods may be called concurrently.
+type Tails struct {
+	limit int
+
+	mu   sync.Mutex
+	open map[*tail]struct{}
+}
+
+// NewTails makes a Tails whose readers may lag behind by limit messages.
+func NewTails(limit int) *Tails {
+	return &Tails{limit: limit, open: make(map[*tail]struct{})}
+}
+
+// Subscribe returns a live tail of the messages of a space that are added from
+// now on: all that there are at a time, oldest first. The channel is closed
+// when ctx ends, at End, and when the reader falls too far behind.
+func (ts *Tails) Subscribe(ctx context.Context, space string) <-chan []Message {
+	t := &tail{space: space, limit: ts.limit, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	ts.mu.Lock()
+	ts.open[t] = struct{}{}
+	ts.mu.Unlock()
+	c := make(chan []Message)
+	go func() {
+		defer close(c)
+		t.pump(ctx, c)
+		ts.mu.Lock()
+		delete(ts.open, t)
+		ts.mu.Unlock()
+	}()
+	return c
+}
+
+// Add hands messages to the readers. It never blocks.
+func (ts *Tails) Add(messages []Message) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for t := range ts.open {
+		if !t.add(messages) {
+			delete(ts.open, t)
+		}
+	}
+}
+
+// Len returns how many readers there are.
+func (ts *Tails) Len() int {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return len(ts.open)
+}
+
+// End ends the readers that there are: some messages do not reach them.
+func (ts *Tails) End() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for t := range ts.open {
+		t.end()
+	}
+	clear(ts.open)
+}
+
+// tail is one reader.
 type tail struct {
 	space string
 	limit int
@@ -18,30 +79,7 @@ type tail struct {
 	wake    chan struct{} // one signal: something waits
 }
 
-// Subscribe returns a live tail of the messages of a space, from now on: all
-// that there are at a time, oldest first. The channel is closed when ctx ends,
-// when the queue is closed, and when the reader falls too far behind: it then
-// has to subscribe again, and to read from the database what it missed.
-func (q *Embedded) Subscribe(ctx context.Context, space string) (<-chan []Message, error) {
-	t := &tail{space: space, limit: q.cfg.Tail, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.isClosed() {
-		return nil, ErrClosed
-	}
-	q.tails[t] = struct{}{}
-	c := make(chan []Message)
-	go func() {
-		defer close(c)
-		t.pump(ctx, c)
-		q.mu.Lock()
-		delete(q.tails, t)
-		q.mu.Unlock()
-	}()
-	return c, nil
-}
-
-// add reports whether the subscriber keeps up.
+// add reports whether the reader keeps up.
 func (t *tail) add(messages []Message) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

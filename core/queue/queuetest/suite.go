@@ -160,7 +160,8 @@ func testRoundTrip(t *testing.T, h Harness) {
 		{
 			ID: "a.1", Space: "default", Kind: "EventMessage", Partition: 0,
 			Conversation: &queue.Conversation{Account: "work", Channel: "C1", Key: "C1/\x00\"täg\" \u202e"},
-			Data:         []byte(`{"text":"` + strings.Repeat("é", 60_000) + `"}`),
+			Data: []byte(`{"text":"` + strings.Repeat("é", 60_000) + `",` +
+				`"conversation":{"account":"work","channel":"C1","key":"C1/\u0000\"täg\" \u202e"}}`),
 		},
 		{ID: "b.2", Space: "other", Kind: "EventJobStatus", Partition: 0, Data: []byte(`{}`)},
 	}
