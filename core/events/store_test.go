@@ -16,22 +16,22 @@ import (
 	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
-// node is a server with a real database, and one adapter.
-type node struct {
+// host is a server with a real database, and one adapter.
+type host struct {
 	store *sqlite.Store
 	jobs  *job.Service
 	relay *events.Relay
 	stop  func()
 }
 
-func startNode(tb testing.TB, path string, c *channel) *node {
+func startNode(tb testing.TB, path string, c *channel) *host {
 	tb.Helper()
 	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	waker, q := queue.NewWaker(), queue.NewEmbedded()
-	n := &node{store: db, jobs: job.New(job.Config{Store: db, Waker: waker})}
+	n := &host{store: db, jobs: job.New(job.Config{Store: db, Waker: waker})}
 	n.relay = events.NewRelay(events.RelayConfig{Outbox: db, Queue: q, Waker: waker})
 	accounts := events.NewAccounts(nil, nil)
 	if err := accounts.Add(events.Account{Name: "work", Kind: "test", Adapter: c}); err != nil {
@@ -65,7 +65,7 @@ func startNode(tb testing.TB, path string, c *channel) *node {
 }
 
 // caller adds the agent web-1, which is online.
-func (n *node) caller(tb testing.TB) job.Caller {
+func (n *host) caller(tb testing.TB) job.Caller {
 	tb.Helper()
 	a, err := n.jobs.CreateAgent(tb.Context(), job.DefaultSpace, "web-1")
 	if err != nil {
@@ -185,7 +185,7 @@ func BenchmarkRelay(b *testing.B) {
 	defer func() { _ = db.Close() }()
 	waker, q := queue.NewWaker(), queue.NewEmbedded()
 	defer func() { _ = q.Close() }()
-	n := &node{store: db, jobs: job.New(job.Config{Store: db, Waker: waker})}
+	n := &host{store: db, jobs: job.New(job.Config{Store: db, Waker: waker})}
 	n.caller(b)
 	relay := events.NewRelay(events.RelayConfig{Outbox: db, Queue: q, Waker: waker})
 	relayed := 0

@@ -13,6 +13,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/queue"
 )
 
@@ -31,6 +32,8 @@ type world struct {
 	dead   []events.DeadLetter
 	told   []events.Delivery
 	num    int64
+	leases map[string]*leaseRow
+	nodes  map[string]node.Node
 
 	// fail makes a method fail; nil means that none does.
 	fail func(method string) error
@@ -54,7 +57,7 @@ func newWorld() *world {
 		Waker: queue.NewWaker(),
 		jobs:  make(map[string]*job.Job), chunks: make(map[string][]job.OutputChunk),
 		parked: make(map[events.Conversation]parking), refs: make(map[string]chat.MessageRef),
-		calls: make(map[string]int),
+		calls: make(map[string]int), leases: make(map[string]*leaseRow), nodes: make(map[string]node.Node),
 	}
 }
 
@@ -223,6 +226,9 @@ func (w *world) Record(ctx context.Context, d events.Delivery) error {
 	if err := w.enter(ctx, "Record"); err != nil {
 		return err
 	}
+	if !w.passes(d.Guard) {
+		return events.ErrNotHolder
+	}
 	w.told = append(w.told, d)
 	for _, e := range d.Events {
 		for _, r := range w.rows {
@@ -246,6 +252,9 @@ func (w *world) Park(ctx context.Context, c events.Conversation, until time.Time
 	defer w.mu.Unlock()
 	if err := w.enter(ctx, "Park"); err != nil {
 		return err
+	}
+	if !w.passes(guard) {
+		return events.ErrNotHolder
 	}
 	w.parked[events.Conversation{Account: c.Account, Key: c.Key}] = parking{until, tries, reason}
 	return nil
