@@ -222,13 +222,13 @@ func (t *tx) insertJobs(jobs []*job.Job) error {
 	}
 	for _, j := range jobs {
 		if isBeyondInsert(j) {
-			if err := t.updateJob(j, j, updateFinish); err != nil {
+			if err := t.updates.add(t, j, j, updateFinish); err != nil {
 				return err
 			}
 		}
 		t.w.state.know(j)
 	}
-	return nil
+	return t.updates.flush(t)
 }
 
 // isBeyondInsert reports whether a new job has what insertColumns lack.

@@ -50,7 +50,7 @@ func benchmarkLife(b *testing.B, finished int) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var others, creators sync.WaitGroup
-	over := make(chan struct{})
+	over := make(chan struct{}, b.N) // nobody waits for its reader
 	others.Go(func() { benchAgent(work, b, s, wake, over, func() { signal(events) }) })
 	others.Go(func() { benchRelay(work, b, s, events) })
 	b.ResetTimer()

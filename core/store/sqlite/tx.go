@@ -11,12 +11,15 @@ import (
 
 // tx is one transaction of the writer. Work of one kind is merged across its
 // members: the jobs to be made are inserted together, the jobs named by ID
-// are read together, and the events are inserted at the end.
+// are read together, those that a member changes are written together, and
+// the events are inserted at the end.
 type tx struct {
 	w      *writer
 	loaded map[jobKey]*job.Job // named by ID, as they stand now
 	// events are inserted at the end.
 	events []*row.NewEvent
+	// updates are what the member at work has changed.
+	updates *updates
 	// args is where the arguments of a statement are put together.
 	args []any
 	// after is done once the transaction is durable.
@@ -52,7 +55,7 @@ func (t *tx) apply(batch []*member) error {
 		return err
 	}
 	for _, m := range append(named, rest...) {
-		err := m.op.apply(t)
+		err := t.work(m.op)
 		var r *refusal
 		if errors.As(err, &r) {
 			m.err = r.err
@@ -61,6 +64,14 @@ func (t *tx) apply(batch []*member) error {
 		}
 	}
 	return t.insertEvents()
+}
+
+func (t *tx) work(o op) error {
+	err := o.apply(t)
+	if flushErr := t.updates.flush(t); flushErr != nil {
+		return flushErr
+	}
+	return err
 }
 
 func (t *tx) exec(q *query, args ...any) (affected int64, err error) {

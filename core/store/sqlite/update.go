@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/letserverrun/skadi/core/job"
@@ -125,7 +123,8 @@ func (t *tx) load(keys []jobKey) error {
 	return nil
 }
 
-// decide asks what becomes of a job and writes it. Its error is one of the
+// decide asks what becomes of a job and has it written when the member's work
+// is done. Its error is one of the
 // database; decide's own is in the answer.
 func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Updated, err error) {
 	v := job.View{Now: t.w.store.now(), Job: *j}
@@ -151,7 +150,7 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 	after := new(job.Job) // kept, unlike the change
 	*after = change.Job
 	row.InMicroseconds(after)
-	if err := t.updateJob(j, after, updateFor(j, after)); err != nil {
+	if err := t.updates.add(t, j, after, updateFor(j, after)); err != nil {
 		return u, err
 	}
 	t.w.state.know(after)
@@ -160,89 +159,4 @@ func (t *tx) decide(j *job.Job, withAgent bool, decide job.Decide) (u job.Update
 	}
 	u.Job, u.Changed = *after, true
 	return u, t.tell(after, change.Events)
-}
-
-// An update is guarded by the status and version that were seen. It comes in
-// several widths, since each column costs, and more so if an index names it.
-var (
-	// updateWord: the agent said that it still runs the job.
-	updateWord = newUpdate(0)
-	// updateHandOver: the job was offered or sent.
-	updateHandOver = newUpdate(setHandOver)
-	// updateFinish: the job is final.
-	updateFinish = newUpdate(setHandOver | setState | setReport)
-	// updateState: anything but what was reported.
-	updateState = newUpdate(setHandOver | setState)
-)
-
-// update is a statement and the groups of columns that it sets.
-type update struct {
-	query *query
-	sets  int
-}
-
-const (
-	setHandOver = 1 << iota
-	setState
-	setReport
-)
-
-// newUpdate is for package-level variables only.
-func newUpdate(sets int) *update {
-	text := `UPDATE jobs SET version = ?, last_word_at = ?, due_at = ?`
-	if sets&setHandOver != 0 {
-		text += `, status = ?, lease = ?, attempt = ?, offered_until = ?, sent_at = ?`
-	}
-	if sets&setState != 0 {
-		text += `, reason = ?, approval = ?, finished_at = ?, cancel_requested_at = ?`
-	}
-	if sets&setReport != 0 {
-		text += `, result = ?, exit_code = ?, digest = ?, output = ?, late = ?`
-	}
-	return &update{query: newQuery(text + ` WHERE num = ? AND version = ? AND status = ?`), sets: sets}
-}
-
-// updateFor returns the narrowest update that writes the difference.
-func updateFor(a, b *job.Job) *update {
-	switch {
-	case a.Result != b.Result || len(a.Late) != len(b.Late):
-		return updateFinish
-	case a.Reason != b.Reason || a.Approval != b.Approval ||
-		!a.FinishedAt.Equal(b.FinishedAt) || !a.CancelRequestedAt.Equal(b.CancelRequestedAt):
-		return updateState
-	case a.Status != b.Status || a.Lease != b.Lease || a.Attempt != b.Attempt ||
-		!a.OfferedUntil.Equal(b.OfferedUntil) || !a.SentAt.Equal(b.SentAt):
-		return updateHandOver
-	}
-	return updateWord
-}
-
-// errStale: a job is not as it was seen. Nobody else can have changed it within
-// the transaction, so it was remembered wrongly; the next try reads it.
-var errStale = errors.New("what was known of a job is not so any more")
-
-// updateJob writes j with the given update, guarded by what was seen of it.
-func (t *tx) updateJob(seen, j *job.Job, u *update) error {
-	args := append(t.args[:0], j.Version, row.Micros(j.LastWordAt), row.Micros(j.DueAt))
-	if u.sets&setHandOver != 0 {
-		args = append(args, string(j.Status), j.Lease, int64(j.Attempt), row.Micros(j.OfferedUntil), row.Micros(j.SentAt))
-	}
-	if u.sets&setState != 0 {
-		args = append(args, string(j.Reason), string(j.Approval), row.Micros(j.FinishedAt), row.Micros(j.CancelRequestedAt))
-	}
-	if u.sets&setReport != 0 {
-		bits, exitCode, digest, output := row.ResultArgs(j.Result)
-		late, err := row.LateText(j.Late)
-		if err != nil {
-			return err
-		}
-		args = append(args, bits, exitCode, digest, output, late)
-	}
-	args = append(args, j.Num, seen.Version, string(seen.Status))
-	t.args = args
-	n, err := t.exec(u.query, args...)
-	if err == nil && n != 1 {
-		err = fmt.Errorf("%w: job %s is not %s at version %d", errStale, j.ID, seen.Status, seen.Version)
-	}
-	return err
 }

@@ -30,9 +30,10 @@ type writer struct {
 	ctx   context.Context // never ends
 
 	// The connection and what is remembered of it are the goroutine's alone.
-	conn  *conn
-	state writerState
-	args  []any // of statements, to be used again
+	conn    *conn
+	state   writerState
+	args    []any // of statements, to be used again
+	updates updates
 
 	mu      sync.Mutex
 	waiting []*member
@@ -278,7 +279,8 @@ func (w *writer) try(batch []*member) error {
 			return err
 		}
 	}
-	t := &tx{w: w, args: w.args}
+	w.updates.reset()
+	t := &tx{w: w, args: w.args, updates: &w.updates}
 	defer func() { clear(t.args); w.args = t.args }()
 	err := w.transact(t, batch)
 	if err == nil {
