@@ -52,14 +52,14 @@ func (l *leases) holder(name string) string {
 	return ""
 }
 
-type leaser struct {
+type fakeLeaser struct {
 	*leases
 	self string
 }
 
-func (l *leases) of(self string) chat.Leaser { return leaser{l, self} }
+func (l *leases) of(self string) chat.Leaser { return fakeLeaser{l, self} }
 
-func (l leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (int64, bool, error) {
+func (l fakeLeaser) Acquire(ctx context.Context, name string, ttl time.Duration) (int64, bool, error) {
 	l.mu.Lock()
 	slow, err := l.slow, l.err
 	l.mu.Unlock()
@@ -91,7 +91,7 @@ func (l leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (in
 	return r.epoch, true, nil
 }
 
-func (l leaser) Release(_ context.Context, name string) error {
+func (l fakeLeaser) Release(_ context.Context, name string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.rows[name]; r != nil && r.holder == l.self && l.err == nil {

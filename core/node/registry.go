@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -24,8 +23,8 @@ type RegistryConfig struct {
 	Store Store
 	// Self is this node; see the function Self.
 	Self Node
-	// Lease is the store's leases with this node's ID as their holder. It is
-	// needed for duties only.
+	// Lease is the store's leases with this node's ID as their holder, for
+	// Leaser to hand out; nil if nobody asks for it.
 	Lease  chat.Leaser
 	Logger *slog.Logger
 }
@@ -33,14 +32,13 @@ type RegistryConfig struct {
 // Registry makes a node known to the others while it runs. Its methods may be
 // called concurrently.
 type Registry struct {
-	store Store
-	self  Node
-	lease chat.Leaser
-	log   *slog.Logger
+	store  Store
+	self   Node
+	leases *leaser
+	log    *slog.Logger
 
 	mu     sync.Mutex
 	known  []Status // as of the last word; without Duties
-	duties []*Duty
 	failed bool
 }
 
@@ -49,7 +47,8 @@ func NewRegistry(c RegistryConfig) *Registry {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{store: c.Store, self: c.Self, lease: c.Lease, log: c.Logger}
+	leases := &leaser{Leaser: c.Lease, now: time.Now, until: map[string]time.Time{}}
+	return &Registry{store: c.Store, self: c.Self, leases: leases, log: c.Logger}
 }
 
 // Self is this node.
@@ -146,6 +145,10 @@ func (r *Registry) List(ctx context.Context) ([]Status, error) {
 		return nil, err
 	}
 	for i := range all {
+		if all[i].ID == r.self.ID {
+			all[i].Duties = r.leases.held() // it knows, wherever its leases are
+			continue
+		}
 		for _, l := range leases {
 			if l.Holder == all[i].ID {
 				all[i].Duties = append(all[i].Duties, l.Name)
@@ -182,21 +185,10 @@ func (r *Registry) Rank(i int) int {
 	return ((at-i)%n + n) % n
 }
 
-// Duty returns the duty of that name for this node. rank may be nil; see
-// DutyConfig.
-func (r *Registry) Duty(name string, rank func() int) *Duty {
-	d := NewDuty(DutyConfig{Lease: r.lease, Name: name, Rank: rank, Logger: r.log})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.duties = append(r.duties, d)
-	return d
-}
+// Leaser is the store's leases for this node. Those taken through it are shown
+// as the node's duties.
+func (r *Registry) Leaser() chat.Leaser { return r.leases }
 
-// Duties returns the duties made by Duty, by name.
-func (r *Registry) Duties() []*Duty {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := slices.Clone(r.duties)
-	slices.SortStableFunc(all, func(a, b *Duty) int { return cmp.Compare(a.Name(), b.Name()) })
-	return all
-}
+// Duties returns the leases that were asked for through Leaser, and whether
+// this node holds them.
+func (r *Registry) Duties() map[string]bool { return r.leases.duties() }

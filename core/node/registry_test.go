@@ -106,13 +106,14 @@ func TestNodesSeeEachOther(t *testing.T) {
 		synctest.Wait()
 		m.mu.Lock()
 		m.nodes["killed"] = Node{ID: "killed", SeenAt: time.Now(), StartedAt: time.Now()}
-		m.leases = []Lease{{Name: "relay", Holder: "a"}, {Name: "sweep", Holder: "a"}, {Name: "mailbox", Holder: "killed"}}
+		m.leases = []Lease{{Name: "relay", Holder: "b"}, {Name: "sweep", Holder: "b"}, {Name: "mailbox", Holder: "killed"}}
 		m.mu.Unlock()
 		all, err := a.List(t.Context())
 		require.NoError(t, err)
 		require.ElementsMatch(t, []string{"killed", "b", "a"}, alive(all))
 		require.Equal(t, "a", all[2].ID)
-		require.Equal(t, []string{"relay", "sweep"}, all[2].Duties)
+		i := slices.IndexFunc(all, func(n Status) bool { return n.ID == "b" })
+		require.Equal(t, []string{"relay", "sweep"}, all[i].Duties)
 		require.Equal(t, "host-a", all[2].Host)
 
 		pass(AliveFor + heartbeat)
@@ -191,23 +192,29 @@ func TestRank(t *testing.T) {
 func TestDutiesOfARegistry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := NewRegistry(RegistryConfig{Store: newMemory(), Self: Node{ID: "a"}, Lease: newLeases().of("a")})
-		sweep := r.Duty("sweep", nil)
-		r.Duty("relay", nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = sweep.Run(ctx, func(ctx context.Context, _ int64) error { <-ctx.Done(); return nil })
-		}()
-		synctest.Wait()
-		held := map[string]bool{}
-		for _, d := range r.Duties() {
-			_, held[d.Name()] = d.Held()
+		m, l := newMemory(), newLeases()
+		r := NewRegistry(RegistryConfig{Store: m, Self: Node{ID: "a"}, Lease: l.of("a")})
+		_, _, err := l.of("b").Acquire(t.Context(), "relay", time.Minute)
+		require.NoError(t, err)
+		lease := r.Leaser()
+		for _, name := range []string{"sweep", "relay", "mailbox"} {
+			_, _, err := lease.Acquire(t.Context(), name, time.Minute)
+			require.NoError(t, err)
 		}
-		require.Equal(t, map[string]bool{"sweep": true, "relay": false}, held)
-		cancel()
-		<-done
+		require.NoError(t, lease.Release(t.Context(), "mailbox"))
+		require.Equal(t, map[string]bool{"sweep": true, "relay": false, "mailbox": false}, r.Duties())
+		require.NoError(t, m.SaveNode(t.Context(), r.Self()))
+		all, err := r.List(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{"sweep"}, all[0].Duties)
+
+		pass(30 * time.Second)
+		l.fail(errors.New("the database is away"))
+		_, _, err = lease.Acquire(t.Context(), "sweep", time.Minute)
+		require.Error(t, err)
+		require.True(t, r.Duties()["sweep"], "it still holds what it had")
+		pass(30 * time.Second)
+		require.False(t, r.Duties()["sweep"], "it ran out")
 	})
 }
 
