@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     sender_account      VARBINARY(255) NOT NULL,
     sender_workspace    VARBINARY(512) NOT NULL,
     sender_user         VARBINARY(512) NOT NULL,
-    sender_name         VARCHAR(1024)  NOT NULL,
+    sender_name         MEDIUMTEXT     NOT NULL,
     callback_url        TEXT           NOT NULL,
     conversation        MEDIUMTEXT     NOT NULL, -- JSON
     result              BIGINT         NOT NULL DEFAULT 0, -- bits: 1 reported, 2 truncated, 4 streamed

@@ -127,8 +127,9 @@ func (s *Store) events(ctx context.Context, text string, args ...any) ([]job.Eve
 
 // Cancels implements job.Store.
 func (s *Store) Cancels(ctx context.Context, space, agent string) (holds []job.Hold, err error) {
-	from, err := s.query(ctx, `SELECT j.id, j.lease FROM jobs j FORCE INDEX (jobs_of_agent)
-		WHERE j.stage = `+stageCanceling+` AND j.space = ? AND j.agent = ? ORDER BY j.num`, space, agent)
+	from, err := s.query(ctx, `SELECT j.id, j.lease FROM agents a FORCE INDEX (agents_name)
+		STRAIGHT_JOIN jobs j FORCE INDEX (jobs_of_agent) ON j.stage = `+stageCanceling+` AND j.space = a.space AND j.agent = a.live_name
+		WHERE a.space = ? AND a.live_name = ? AND j.sent_at >= a.created_at ORDER BY j.num`, space, agent)
 	if err != nil {
 		return nil, err
 	}
@@ -157,18 +158,21 @@ func (s *Store) Counts(ctx context.Context) (map[job.Status]int64, error) {
 	return counts, s.explain(err)
 }
 
-// Stirred implements job.Store. The index is leapt through from agent to
-// agent, so the number of jobs does not count.
+// stirredAgents are the agents with a job of a stage that fits. The index is
+// leapt through from agent to agent, so the number of jobs does not count.
+func stirredAgents(stage, fits string) string {
+	return `SELECT q.space, q.agent FROM (
+			SELECT space, agent FROM jobs FORCE INDEX (jobs_of_agent) WHERE stage = ` + stage + ` GROUP BY stage, space, agent
+		) q STRAIGHT_JOIN agents a FORCE INDEX (agents_name) ON a.space = q.space AND a.live_name = q.agent
+		WHERE EXISTS (SELECT 1 FROM jobs j FORCE INDEX (jobs_of_agent)
+			WHERE j.stage = ` + stage + ` AND j.space = q.space AND j.agent = q.agent AND ` + fits + `)`
+}
+
+// Stirred implements job.Store.
 func (s *Store) Stirred(ctx context.Context, max int) (agents []job.AgentRef, err error) {
-	from, err := s.query(ctx, `SELECT space, agent FROM (
-			SELECT DISTINCT q.space, q.agent FROM (
-				SELECT space, agent FROM jobs FORCE INDEX (jobs_of_agent) WHERE stage = `+stageQueuing+` GROUP BY stage, space, agent
-			) q JOIN agents a FORCE INDEX (agents_name) ON a.space = q.space AND a.live_name = q.agent AND a.paused_at = 0
-			WHERE EXISTS (SELECT 1 FROM jobs j FORCE INDEX (jobs_of_agent) WHERE j.stage = `+stageQueuing+`
-				AND j.space = q.space AND j.agent = q.agent AND j.offered_until <= `+s.nowText()+`)
-			UNION
-			SELECT space, agent FROM jobs FORCE INDEX (jobs_of_agent) WHERE stage = `+stageCanceling+` GROUP BY stage, space, agent
-		) stirred LIMIT ?`, int64(max))
+	claimable := stirredAgents(stageQueuing, `a.paused_at = 0 AND j.offered_until <= `+s.nowText())
+	canceling := stirredAgents(stageCanceling, `j.sent_at >= a.created_at`)
+	from, err := s.query(ctx, claimable+` UNION `+canceling+` ORDER BY space, agent LIMIT ?`, int64(max))
 	if err != nil {
 		return nil, err
 	}

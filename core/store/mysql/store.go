@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -31,6 +32,8 @@ type Store struct {
 	forUpdate string
 	closed    atomic.Bool
 }
+
+var _ store.Store = (*Store)(nil)
 
 // Open opens the database. Its errors name what is wrong in the config and say
 // what to do. Close the store when done.
