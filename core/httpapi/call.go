@@ -225,6 +225,10 @@ func (c *call) write(status int, contentType string, v any) error {
 }
 
 func encodeJSON(b *bytes.Buffer, v any) error {
+	if self, ok := v.(interface{ AppendJSON(b []byte) []byte }); ok {
+		b.Write(append(self.AppendJSON(b.AvailableBuffer()), '\n'))
+		return nil
+	}
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
