@@ -277,7 +277,7 @@ func TestWithoutTheQueue(t *testing.T) {
 			}
 			after(time.Duration(i) * time.Millisecond)
 		}
-		after(time.Hour)
+		after(10 * time.Minute)
 		read := c.count("Open")
 		c.queueDown.Store(false)
 		after(30 * time.Second)
@@ -349,32 +349,32 @@ func TestLocalAccounts(t *testing.T) {
 		if got := c.shares(a); got[0] != events.DefaultPartitions {
 			t.Fatalf("a serves %v", got)
 		}
-		tell := func(id string) {
+		tell := func(id string, age time.Duration) {
 			c.mu.Lock()
 			c.rows = append(c.rows, &row{event: job.Event{
-				Subject: id, Space: job.DefaultSpace, Kind: job.EventMessage, At: time.Now(), Text: id,
+				Subject: id, Space: job.DefaultSpace, Kind: job.EventMessage, At: time.Now().Add(-age), Text: id,
 				Conversation: &chat.ConversationRef{Account: "terminal", Key: "ada"},
 			}})
 			c.mu.Unlock()
 			c.Wake(job.WakeEvents)
 		}
-		tell("early")
-		after(time.Hour)
+		tell("early", 0)
+		after(5 * time.Minute)
 		b := c.join("b", ch, func(cfg *events.ReplierConfig, accounts *events.Accounts) {
 			local(cfg, accounts)
 			add(t, accounts, "terminal", term)
 		})
 		after(time.Second)
-		tell("hello")
+		tell("hello", 0)
 		after(2 * time.Second)
 		wantLooks(t, &system{channel: term}, "early", "hello")
 		b.stop()
-		tell("late")
-		after(23 * time.Hour)
+		tell("late", 24*time.Hour-10*time.Minute)
+		after(5 * time.Minute)
 		if c.open() != 1 || len(c.given()) != 0 {
 			t.Errorf("%d open, given up: %v", c.open(), c.given())
 		}
-		after(2 * time.Hour)
+		after(10 * time.Minute)
 		if c.open() != 0 || len(c.given()) != 1 {
 			t.Errorf("after a day %d open, given up: %v", c.open(), c.given())
 		}
