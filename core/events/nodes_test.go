@@ -171,7 +171,7 @@ func TestAStoppedNodeSendsNothing(t *testing.T) {
 		j := c.create(key, "deploy")
 		c.succeed(j.ID, "done")
 		after(3 * time.Minute)
-		if n := len(first.channel.messages()); n != 0 {
+		if n := len(first.messages()); n != 0 {
 			t.Errorf("the node that was stopped sent %d messages", n)
 		}
 		wantLooks(t, &system{channel: second.channel}, "succeeded")

@@ -25,8 +25,10 @@ func TestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := openTest(t, Config{Path: path})
-	if !held(t, first, "relay") || !held(t, first, "relay") || !held(t, first, "replies") {
-		t.Error("the first that asks does not hold it")
+	for _, lease := range []string{"relay", "relay", "replies"} {
+		if !held(t, first, lease) {
+			t.Errorf("the first that asks does not hold %s", lease)
+		}
 	}
 	if held(t, second, "replies") || held(t, second, "sweep") {
 		t.Error("two hold a lease")
