@@ -157,11 +157,13 @@ func newSession(c Config, writer bool) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store.dsn cannot be used%s", safeReason(err))
 	}
-	set := fmt.Sprintf("SET SESSION sql_mode = '%s', time_zone = '+00:00', innodb_lock_wait_timeout = %d",
+	set := fmt.Sprintf("SET SESSION sql_mode = '%s', time_zone = '+00:00', innodb_lock_wait_timeout = %d, autocommit = ",
 		sqlMode, lockWait/time.Second)
 	if writer {
 		// Without BEGIN, which would be one more round trip for each commit.
-		set += fmt.Sprintf(", wait_timeout = %d, autocommit = 0", idleWriter/time.Second)
+		set += fmt.Sprintf("0, wait_timeout = %d", idleWriter/time.Second)
+	} else {
+		set += "1"
 	}
 	return &session{
 		config: config, inner: inner,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/letserverrun/skadi/core/store/row"
 )
@@ -126,7 +127,12 @@ func assign(dest any, value driver.Value) (ok bool) {
 		text, ok = value.([]byte)
 		*d = string(text)
 	case *int64:
-		*d, ok = value.(int64)
+		switch v := value.(type) {
+		case int64:
+			*d, ok = v, true
+		case uint64: // some of the server's own variables
+			*d, ok = int64(v), v <= math.MaxInt64
+		}
 	case *[]byte:
 		var bytes []byte
 		bytes, ok = value.([]byte)

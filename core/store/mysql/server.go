@@ -52,18 +52,20 @@ const leastPacket = 16 << 20
 // checkServer refuses a server that would not keep what Skadi relies on, and
 // warns of what will be in the way later.
 func (s *Store) checkServer(ctx context.Context) error {
-	var says, mode, engine, isolation string
+	var says, mode, isolation string
 	var packet int64
-	const ask = `SELECT VERSION(), @@SESSION.sql_mode, @@default_storage_engine, @@SESSION.max_allowed_packet`
-	if _, err := s.row(ctx, ask, nil, &says, &mode, &engine, &packet); err != nil {
+	const ask = `SELECT VERSION(), @@SESSION.sql_mode, @@SESSION.max_allowed_packet`
+	if _, err := s.row(ctx, ask, nil, &says, &mode, &packet); err != nil {
 		return err
 	}
 	v, maria := parseVersion(says)
 	s.forUpdate = ` FOR UPDATE SKIP LOCKED`
-	if strings.Contains(says, "TiDB") {
+	tidb := strings.Contains(says, "TiDB")
+	if tidb {
 		s.forUpdate = ` FOR UPDATE` // claims of one agent then wait for each other
 	}
 	switch {
+	case tidb: // its version says nothing
 	case maria && v.before(oldestMariaDB):
 		return fmt.Errorf("the server is MariaDB %s: Skadi needs %s or later", v, oldestMariaDB)
 	case !maria && v.before(oldestMySQL):
