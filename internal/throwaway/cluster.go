@@ -90,6 +90,16 @@ func newCluster(t testing.TB, replicated bool) *ClusterSet {
 			return err
 		})
 	}
+	// Who does not know yet that a node is a replica does not vote for it.
+	for _, r := range append(append([]*RedisServer{}, c.Masters...), c.Replicas...) {
+		wait(t, "the cluster to know the replicas", func(ctx context.Context) error {
+			nodes, err := r.do(ctx, "cluster", "nodes")
+			if n := strings.Count(fmt.Sprint(nodes), "slave "); err == nil && n != len(c.Replicas) {
+				err = fmt.Errorf("%s knows %d", r.Addr, n)
+			}
+			return err
+		})
+	}
 	for _, r := range c.Replicas {
 		wait(t, "a replica", func(ctx context.Context) error {
 			info, err := r.do(ctx, "info", "replication")

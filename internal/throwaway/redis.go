@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,6 +58,20 @@ func (r *RedisServer) Do(t testing.TB, command ...any) any {
 		t.Fatalf("%v on Redis %s: %v", command, r.Addr, err)
 	}
 	return got
+}
+
+// Empty removes all data of a server that was killed.
+func (r *RedisServer) Empty() {
+	r.t.Helper()
+	if r.cmd != nil {
+		r.t.Fatalf("Redis on %s still runs", r.Addr)
+	}
+	// Redis 7 writes a folder, those before it one file.
+	for _, name := range []string{"appendonlydir", "appendonly.aof"} {
+		if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 func (r *RedisServer) do(ctx context.Context, command ...any) (any, error) {

@@ -159,7 +159,7 @@ func TestSentinel(t *testing.T) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := throwaway.Cluster(t)
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs()})
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), ClusterStateReloadInterval: time.Second})
 	defer func() { _ = client.Close() }()
 	for i := range 30 {
 		must(t, client.Set(t.Context(), strconv.Itoa(i), i, 0).Err())
@@ -176,7 +176,7 @@ func TestCluster(t *testing.T) {
 func TestReplicatedCluster(t *testing.T) {
 	t.Parallel()
 	c := throwaway.ReplicatedCluster(t)
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs()})
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), ClusterStateReloadInterval: time.Second})
 	defer func() { _ = client.Close() }()
 	must(t, client.Set(t.Context(), "7", "a", 0).Err())
 	c.Owner(t, "7").Kill()
