@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"time"
 )
 
@@ -65,7 +64,8 @@ func (r PollRequest) validate() error {
 
 // Poll checks the agent in and returns jobs for it, waiting up to r.Wait until
 // there is one, or a job to cancel. Errors: *InvalidError, ErrAgentRemoved,
-// ErrInstance, or the store's. When ctx ends the answer is empty.
+// ErrInstance, that of c.Check, or the store's. When ctx ends the answer is
+// empty.
 func (s *Service) Poll(ctx context.Context, c Caller, r PollRequest) (PollAnswer, error) {
 	if err := r.validate(); err != nil {
 		return PollAnswer{}, err
@@ -77,10 +77,13 @@ func (s *Service) Poll(ctx context.Context, c Caller, r PollRequest) (PollAnswer
 	defer here.open()()
 	overrun := s.stillRunning(ctx, c, r.Running)
 
-	woken, stop := s.waker.Watch(WakeAgent(c.Space, c.Agent))
+	woken, stop := s.Watch(WakeAgent(c.Space, c.Agent))
 	defer stop()
 	over := time.NewTimer(r.Wait)
 	defer over.Stop()
+	if err := c.check(ctx); err != nil {
+		return PollAnswer{}, err
+	}
 	for {
 		answer, again, err := s.work(ctx, c, r, overrun)
 		if err != nil || len(answer.Jobs) > 0 || len(answer.Cancel) > 0 || r.Wait <= 0 {
@@ -94,17 +97,26 @@ func (s *Service) Poll(ctx context.Context, c Caller, r PollRequest) (PollAnswer
 		}
 		select {
 		case <-woken:
-			// The wake may have been for the agent's removal.
-			if _, err := s.checkIn(ctx, c, nil); errors.Is(err, ErrAgentRemoved) {
-				return PollAnswer{}, err
-			}
 		case <-repeat:
 		case <-over.C:
-			return PollAnswer{}, s.CheckIn(ctx, c)
+			return PollAnswer{}, s.stillWelcome(ctx, c, r.Instance)
 		case <-ctx.Done():
 			return PollAnswer{}, nil
 		}
+		if err := s.stillWelcome(ctx, c, r.Instance); err != nil {
+			return PollAnswer{}, err
+		}
 	}
+}
+
+// stillWelcome says why a poll that waited may not take jobs any more: the
+// agent was removed, its token revoked, or another instance serves it now.
+func (s *Service) stillWelcome(ctx context.Context, c Caller, instance string) error {
+	if err := c.check(ctx); err != nil {
+		return err
+	}
+	_, err := s.checkIn(ctx, c, &PollRequest{Instance: instance})
+	return err
 }
 
 // work returns what there is to do now, and after how long a cancel that was

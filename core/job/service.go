@@ -23,16 +23,33 @@ type Waker interface {
 // WakeEvents is woken when there are new events in the outbox.
 const WakeEvents = "events"
 
+// What the keys of agents and jobs begin with.
+const (
+	agentKey = "agent:"
+	jobKey   = "job:"
+)
+
 // WakeAgent is woken when there may be something for the agent to do.
-func WakeAgent(space, name string) string { return "agent:" + space + "/" + name }
+func WakeAgent(space, name string) string { return agentKey + space + "/" + name }
 
 // WakeJob is woken when the job changed or has new output.
-func WakeJob(id string) string { return "job:" + id }
+func WakeJob(id string) string { return jobKey + id }
 
 // Config is what a Service works with. Store and Waker are required.
 type Config struct {
-	Store  Store
-	Waker  Waker
+	Store Store
+	// Waker carries wakes between all nodes, or within this process if no
+	// other works on the database. One that is a LocalWaker too is asked for
+	// less.
+	Waker Waker
+	// Shared says that other nodes work on the database too. Their wakes may
+	// be lost, so this node asks the database once a second for all who wait
+	// here.
+	Shared bool
+	// Lease is the store's leases with this node as their holder: only who
+	// holds `sweep` expires jobs, and only who holds `retention` removes old
+	// ones. nil: this node does both.
+	Lease  chat.Leaser
 	Times  Times
 	Limits Limits
 	// Retention is how long a final job is kept; 0 keeps it for ever.
@@ -45,9 +62,17 @@ type Config struct {
 
 // Service moves jobs along their lives. Its methods may be called
 // concurrently, by any number of nodes on one store.
+//
+// What is kept in memory is this node's own and costs nothing but work done
+// again when it is lost, or when an agent goes to another node: which agents
+// poll here and when that was last written, what agents said of running jobs
+// and which cancels they were told, which offers run out, and how long expiry
+// is held. What counts is in the store.
 type Service struct {
 	store     Store
 	waker     Waker
+	lookout   *lookout // nil: no other node works on the store
+	lease     chat.Leaser
 	rules     rules
 	retention time.Duration
 	clock     chat.Clock
@@ -71,9 +96,10 @@ func New(c Config) *Service {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	times := c.Times.withDefaults()
-	return &Service{
+	s := &Service{
 		store:     c.Store,
 		waker:     c.Waker,
+		lease:     c.Lease,
 		rules:     rules{times: times, limits: c.Limits.withDefaults()},
 		retention: c.Retention,
 		clock:     c.Clock,
@@ -82,6 +108,10 @@ func New(c Config) *Service {
 		held:      &holds{word: map[string]holdWord{}},
 		outage:    newOutageWatch(times, c.Monotonic),
 	}
+	if c.Shared {
+		s.lookout = newLookout(c.Store, c.Waker)
+	}
+	return s
 }
 
 // Times returns the times that hold.
@@ -96,8 +126,18 @@ func (s *Service) Now(ctx context.Context) (time.Time, error) { return s.store.N
 // Online reports whether the agent checked in within the offline period.
 func (s *Service) Online(a Agent, now time.Time) bool { return s.rules.online(&a, now) }
 
-// Watch returns a channel that is signaled when one of the keys is woken.
-func (s *Service) Watch(keys ...string) (<-chan struct{}, func()) { return s.waker.Watch(keys...) }
+// Watch returns a channel that is signaled when one of the keys is woken, by
+// whichever node, and a function that ends the watch. A wake that was lost on
+// its way from another node is made up for within about a second, while Run
+// runs, but for WakeEvents.
+func (s *Service) Watch(keys ...string) (<-chan struct{}, func()) {
+	woken, stop := s.waker.Watch(keys...)
+	if s.lookout == nil {
+		return woken, stop
+	}
+	end := s.lookout.begin(keys)
+	return woken, func() { end(); stop() }
+}
 
 // Job returns a job of the space with its whole result, or ErrNotFound.
 func (s *Service) Job(ctx context.Context, space, id string) (Job, error) {
@@ -132,7 +172,7 @@ func (s *Service) Counts(ctx context.Context) (map[Status]int64, error) { return
 // Wait returns the job once it is final, or as it stands when d is over or
 // ctx ends. It answers at once if the job is final already.
 func (s *Service) Wait(ctx context.Context, space, id string, d time.Duration) (Job, error) {
-	woken, stop := s.waker.Watch(WakeJob(id))
+	woken, stop := s.Watch(WakeJob(id))
 	defer stop()
 	over := time.NewTimer(d)
 	defer over.Stop()
@@ -204,13 +244,20 @@ func (s *Service) wakeChanged(us []Updated) {
 }
 
 // Run keeps the service's own time: it expires jobs, keeps agents with an
-// open poll present, and removes old jobs. It returns when ctx ends.
+// open poll present, removes old jobs, and looks for what other nodes did. It
+// returns when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	all.Go(func() { s.sweep(ctx) })
 	all.Go(func() { s.keepPresent(ctx) })
 	if s.retention > 0 {
 		all.Go(func() { s.retain(ctx) })
+	}
+	if s.lease != nil {
+		all.Go(func() { s.observe(ctx) }) // who sweeps does so anyway
+	}
+	if s.lookout != nil {
+		all.Go(func() { s.lookOut(ctx) })
 	}
 	all.Wait()
 	return nil

@@ -2,8 +2,9 @@ package job
 
 import (
 	"context"
-	"sync"
 	"time"
+
+	"github.com/letserverrun/skadi/core/node"
 )
 
 const (
@@ -13,12 +14,63 @@ const (
 	retainBatch  = 200
 )
 
-// sweep expires what is due, once a second.
-func (s *Service) sweep(ctx context.Context) {
+// The leases of what one node does for all.
+const (
+	leaseSweep     = "sweep"
+	leaseRetention = "retention"
+)
+
+// observe watches the database and its clock, once a second. Every node does
+// so, since each also decides whether an agent is offline.
+func (s *Service) observe(ctx context.Context) {
 	every(ctx, sweepPeriod, func(ctx context.Context) {
-		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("could not look for jobs that are due", "err", err)
+		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("could not ask the database for the time", "err", err)
 		}
+	})
+}
+
+// look is one pass of observe, and the first step of the sweeper's.
+func (s *Service) look(ctx context.Context) error {
+	if wake := s.held.lapsed(s.clock(), s.rules.times.MaxRun); len(wake) > 0 {
+		s.waker.Wake(wake...)
+	}
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		s.outage.begin()
+		return err
+	}
+	s.outage.pass(now)
+	return nil
+}
+
+// sweep expires what is due, once a second, on the node whose duty it is. It
+// does no harm if more than one does, as every change is guarded; one is
+// enough.
+func (s *Service) sweep(ctx context.Context) {
+	s.onDuty(ctx, leaseSweep, func(ctx context.Context) {
+		// Whoever did it before may have been away for any time, and the agents
+		// that polled there have to find another node.
+		s.outage.tookOver()
+		every(ctx, sweepPeriod, func(ctx context.Context) {
+			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("could not look for jobs that are due", "err", err)
+			}
+		})
+	})
+}
+
+// onDuty does work while this node holds the lease, until ctx ends; a node
+// without leases is alone and does it all the time.
+func (s *Service) onDuty(ctx context.Context, name string, work func(ctx context.Context)) {
+	if s.lease == nil {
+		work(ctx)
+		return
+	}
+	duty := node.NewDuty(node.DutyConfig{Lease: s.lease, Name: name, Logger: s.log})
+	_ = duty.Run(ctx, func(ctx context.Context, _ int64) error { // always nil
+		work(ctx)
+		return nil
 	})
 }
 
@@ -26,40 +78,38 @@ func (s *Service) sweep(ctx context.Context) {
 // the jobs whose time has come and those whose agent is silent. After an
 // outage it expires nothing for one offline period, so that agents can check
 // in again first.
-func (s *Service) Sweep(ctx context.Context) error {
-	now, err := s.store.Now(ctx)
-	if err != nil {
-		s.outage.begin()
+func (s *Service) Sweep(ctx context.Context) (err error) {
+	// First, so that a clock that jumped is noticed before anything expires
+	// by it.
+	if err := s.look(ctx); err != nil {
 		return err
 	}
-	if ahead := s.outage.pass(now); ahead > 0 {
-		if err := s.putOff(ctx, ahead); err != nil {
+	defer func() {
+		if err != nil {
 			s.outage.begin()
+		}
+	}()
+	if ahead := s.outage.jumped(); ahead > 0 {
+		if err := s.putOff(ctx, ahead); err != nil {
 			return err
 		}
+		s.outage.evened(ahead)
 	}
-	s.waker.Wake(s.held.lapsed(s.clock(), s.rules.times.MaxRun)...)
-	if s.outage.holding() {
+	if s.outage.holdingSweep() {
 		// Only see whether the database is there: if it is not, the outage
 		// goes on.
-		if _, err := s.store.Update(ctx, Due(1), leave); err != nil {
-			s.outage.begin()
-			return err
-		}
-		return nil
+		_, err := s.store.Update(ctx, Due(1), leave)
+		return err
 	}
-	err = s.all(ctx, Due(sweepBatch), s.rules.due)
-	if err == nil {
-		err = s.all(ctx, OfSilentAgents(s.rules.times.Offline, sweepBatch), s.rules.silent)
+	if err := s.all(ctx, Due(sweepBatch), s.rules.due); err != nil {
+		return err
 	}
-	if err != nil {
-		s.outage.begin()
-	}
-	return err
+	return s.all(ctx, OfSilentAgents(s.rules.times.Offline, sweepBatch), s.rules.silent)
 }
 
 // putOff moves the deadlines that a clock that jumped ahead made due, since
-// the time between did not pass for anybody.
+// the time between did not pass for anybody. Only what is due is moved, so that
+// it does no harm if another node did so before.
 func (s *Service) putOff(ctx context.Context, ahead time.Duration) error {
 	s.log.Warn("the clock jumped ahead; deadlines are put off by as much", "by", ahead)
 	return s.all(ctx, Due(sweepBatch), putOff(ahead))
@@ -69,7 +119,7 @@ func (s *Service) putOff(ctx context.Context, ahead time.Duration) error {
 func (s *Service) all(ctx context.Context, sel Selection, decide Decide) error {
 	for {
 		us, err := s.update(ctx, sel, decide)
-		if err != nil || len(us) < sel.Max || !anyChanged(us) {
+		if err != nil || len(us) < sel.Max || !anyChanged(us) || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -87,81 +137,27 @@ func anyChanged(us []Updated) bool {
 	return false
 }
 
-// retain removes old jobs, a small batch at a time so that nobody waits long.
+// retain removes old jobs, on the node whose duty it is.
 func (s *Service) retain(ctx context.Context) {
-	every(ctx, retainPeriod, func(ctx context.Context) {
-		for ctx.Err() == nil {
-			now, err := s.store.Now(ctx)
-			if err != nil {
-				return
-			}
-			n, err := s.store.Prune(ctx, now.Add(-s.retention), retainBatch)
-			if err != nil {
-				if ctx.Err() == nil {
-					s.log.Error("could not remove old jobs", "err", err)
-				}
-				return
-			}
-			if n < retainBatch {
-				return
-			}
+	s.onDuty(ctx, leaseRetention, func(ctx context.Context) { every(ctx, retainPeriod, s.prune) })
+}
+
+// prune removes what is old, a small batch at a time so that nobody waits long.
+func (s *Service) prune(ctx context.Context) {
+	for ctx.Err() == nil {
+		now, err := s.store.Now(ctx)
+		if err != nil {
+			return
 		}
-	})
-}
-
-// outageWatch notices when this process cannot tell whether an agent was
-// silent or it was deaf itself: after a start, a pause, a clock that was set,
-// or a database that was away. It then holds all expiry for one offline
-// period.
-type outageWatch struct {
-	offline   time.Duration
-	jump      time.Duration
-	monotonic func() time.Duration
-
-	mu        sync.Mutex
-	holdUntil time.Duration // monotonic
-	lastWall  time.Time     // the store's clock; zero before the first pass
-	lastMono  time.Duration
-}
-
-func newOutageWatch(t Times, monotonic func() time.Duration) *outageWatch {
-	return &outageWatch{
-		offline: t.Offline, jump: t.ClockJump, monotonic: monotonic,
-		holdUntil: monotonic() + t.Offline,
+		n, err := s.store.Prune(ctx, now.Add(-s.retention), retainBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("could not remove old jobs", "err", err)
+			}
+			return
+		}
+		if n < retainBatch {
+			return
+		}
 	}
-}
-
-// pass compares the clocks with those of the pass before, and returns how far
-// the wall clock jumped ahead of the monotonic one; 0 if it did not.
-func (w *outageWatch) pass(wall time.Time) (ahead time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	// Round strips the monotonic reading, so that differences are the wall
-	// clock's.
-	wall, mono := wall.Round(0), w.monotonic()
-	first := w.lastWall.IsZero()
-	passed := mono - w.lastMono
-	jumped := wall.Sub(w.lastWall) - passed
-	w.lastWall, w.lastMono = wall, mono
-	if first || jumped.Abs() <= w.jump && passed <= sweepPeriod+w.jump {
-		return 0
-	}
-	w.holdUntil = mono + w.offline
-	if jumped <= w.jump {
-		return 0
-	}
-	return jumped
-}
-
-// begin holds expiry from now on for one offline period.
-func (w *outageWatch) begin() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.holdUntil = w.monotonic() + w.offline
-}
-
-func (w *outageWatch) holding() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.monotonic() < w.holdUntil
 }
