@@ -30,7 +30,7 @@ const root = "../.."
 // documents are the ones whose blocks are run, in this order within each.
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
-	"docs/http-api.md", "docs/operations.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
+	"docs/http-api.md", "docs/operations.md", "docs/mysql.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -156,6 +156,7 @@ func (n *newcomer) places() []string {
 		"/etc/skadi/web-1.token", in("web-1.token"),
 		"/etc/skadi/tls/cert.pem", in("cert.pem"),
 		"/etc/skadi/tls/key.pem", in("key.pem"),
+		"/run/secrets/mysql_dsn", in("mysql_dsn"),
 		"/var/lib/skadi/skadi.db", in("serve.db"),
 		"/var/lib/agentd", in("agentd-state"),
 		"--data ./state", "--data " + in("state"),
@@ -311,6 +312,7 @@ func (n *newcomer) yaml(b block) {
 		return
 	}
 	writeCertificate(n.t, n.dir)
+	writeText(n.t, filepath.Join(n.dir, "mysql_dsn"), "skadi:password@tcp(db.example.com:3306)/skadi?tls=true\n")
 	writeText(n.t, filepath.Join(n.dir, "skadi.yaml"), n.replacer.Replace(b.text))
 	n.bash(b.at, filepath.Join(bin, "skadi")+" config check -c skadi.yaml")
 }

@@ -11,7 +11,7 @@
 // each other or the order of commits, named locks, gap locks, statements in one
 // packet, and that a node's memory is up to date. So a cluster that finds
 // conflicts only at COMMIT (Galera, group replication) merely makes it try
-// again. Tested with MariaDB; docs/operations.md says what was not tested.
+// again. Tested with MariaDB; docs/mysql.md says what was not tested.
 //
 // # Adding to it
 //

@@ -133,32 +133,58 @@ func (s *Store) pruneMessages(ctx context.Context, before time.Time, max int64) 
 	return nil
 }
 
-// pruneAged removes what goes by age alone.
+// pruneAged removes what goes by age alone. Mostly there is none, and nothing
+// is written.
 func (s *Store) pruneAged(ctx context.Context, before time.Time, max int64) error {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
 	for _, p := range []struct {
-		text string
-		than time.Time
-		max  int64
+		of, order string
+		than      time.Time
+		max       int64
 	}{
-		{`DELETE FROM dedupe WHERE created_at < ? ORDER BY created_at LIMIT ?`, earlier(before, now.Add(-dedupeAtLeast)), 4 * max},
-		{`DELETE FROM audit WHERE at < ? ORDER BY at LIMIT ?`, earlier(before, now.Add(-auditAtLeast)), max},
-		{`DELETE FROM kv WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?`, now, max},
-		{`DELETE FROM conversations WHERE first = 0 AND parked_until < ? ORDER BY parked_until LIMIT ?`, now, max},
-		{`DELETE FROM writers WHERE at < ? ORDER BY at LIMIT ?`, now.Add(-writersFor), max},
+		{`dedupe WHERE created_at < ?`, `created_at`, earlier(before, now.Add(-dedupeAtLeast)), 4 * max},
+		{`audit WHERE at < ?`, `at`, earlier(before, now.Add(-auditAtLeast)), max},
+		{`kv WHERE expires_at > 0 AND expires_at <= ?`, `expires_at`, now, max},
+		{`conversations WHERE first = 0 AND parked_until < ?`, `parked_until`, now, max},
 	} {
-		err := s.write(ctx, 8, func(t *tx) error {
-			_, err := t.exec(p.text, row.Micros(p.than), p.max)
+		var one int64
+		found, err := s.row(ctx, `SELECT 1 FROM `+p.of+` LIMIT 1`, []any{row.Micros(p.than)}, &one)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		err = s.write(ctx, int(min(p.max, maxBatch)), func(t *tx) error {
+			_, err := t.exec(`DELETE FROM `+p.of+` ORDER BY `+p.order+` LIMIT ?`, row.Micros(p.than), p.max)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.pruneWriters(ctx, now.Add(-writersFor), max)
+}
+
+// pruneWriters removes the rows of writers that are gone, by name: the row next
+// to them in the index by age is locked by its writer at almost any time.
+func (s *Store) pruneWriters(ctx context.Context, before time.Time, max int64) error {
+	from, err := s.query(ctx, `SELECT id FROM writers WHERE at < ? LIMIT ?`, row.Micros(before), max)
+	if err != nil {
+		return err
+	}
+	var ids []any
+	var id string
+	if err := row.Each(from, []any{&id}, func() { ids = append(ids, id) }); err != nil || len(ids) == 0 {
+		return s.explain(err)
+	}
+	return s.write(ctx, len(ids), func(t *tx) error {
+		_, err := t.exec(`DELETE FROM writers WHERE at < ? AND id IN `+in(len(ids)), append([]any{row.Micros(before)}, ids...)...)
+		return err
+	})
 }
 
 func earlier(a, b time.Time) time.Time {
