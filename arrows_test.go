@@ -21,6 +21,8 @@ var arrows = []struct{ from, to string }{
 	{".", "cli"},
 	{"cli", "adapters adapters/terminal agentd/agent config core/* core/chat/* core/queue/redis core/store/* migrations"},
 	{"cli/e2e", "core/agentapi"},
+	{"cli/e2e/cluster", ""},
+	{"cli/e2e/cluster/room", "core/chat"},
 	{"config/strictyaml", "core/chat core/nearest"},
 	{"config", "config/strictyaml core/access core/chat core/job core/nearest"},
 	{"migrations", ""},

@@ -1,0 +1,260 @@
+//go:build unix
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/cluster/room"
+	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/internal/throwaway"
+)
+
+// siteConfig is the file of one node: its address, name, the store's data
+// source name, the queue's keys and the file of replies.
+const siteConfig = `listen: %s
+node: {name: %s}
+store: {driver: mysql, dsn: %q}
+queue: {driver: redis, %s}
+times: {check_in: 1s, offline: 1m, offer: 5s, no_result: 10m}
+adapters: [{name: room, kind: room, file: %q}]
+access: {rules: [{who: ["room:*"], agents: ["*"], may: ["**"]}]}
+`
+
+// siteAgents run the jobs.
+var siteAgents = []string{"web-1", "web-2"}
+
+// siteScript is what the agents run: it notes its job before anything else.
+const siteScript = `printf '%s\n' "$SKADI_JOB_ID" >>"$1"
+sleep "$3"
+printf 'done %s\n' "$2"
+`
+
+const siteAgentConfig = `server: http://%s
+token_file: token
+state_dir: %s
+concurrency: 6
+commands:
+  - name: run
+    argv: [sh, %q, %q, "{key}", "{seconds}"]
+    args:
+      - {name: key, pattern: "[a-z0-9-]+"}
+      - {name: seconds, pattern: "0\\.[0-9]+"}
+`
+
+// site is some nodes behind a balancer, and two agents.
+type site struct {
+	t        *testing.T
+	nodes    []*program
+	balancer *balancer
+	client   *agentapi.Client
+	http     *http.Client
+	runs     string // the file that the commands append to
+	replies  string // the file that the replies are in
+}
+
+// newSite starts n nodes on a database and a queue, and the agents, and waits
+// until these are online. queue is the rest of the config's queue block.
+func newSite(t *testing.T, n int, dsn, queue string) *site {
+	t.Helper()
+	dir := t.TempDir()
+	s := &site{
+		t: t, balancer: newBalancer(t), http: &http.Client{Timeout: 5 * time.Second},
+		runs: filepath.Join(dir, "runs"), replies: filepath.Join(dir, "replies"),
+	}
+	t.Cleanup(s.http.CloseIdleConnections)
+	var config string
+	for i := range n {
+		addr, name := freeAddr(t), "node-"+strconv.Itoa(i+1)
+		config = filepath.Join(dir, name+".yaml")
+		write(t, config, fmt.Sprintf(siteConfig, addr, name, dsn, queue, s.replies))
+		node := newProgram(t, dir, name, "skadi", "serve", "-c", config)
+		node.addr = addr
+		s.nodes = append(s.nodes, node)
+		s.balancer.add(addr)
+	}
+	s.client = s.clientOf(skadi(t, dir, "tokens", "create", "test", "--role", "admin", "-c", config))
+	for _, node := range s.nodes {
+		node.start()
+	}
+	for _, node := range s.nodes {
+		s.awaitReady(node)
+	}
+	script := filepath.Join(dir, "run.sh")
+	write(t, script, siteScript)
+	for _, name := range siteAgents {
+		s.addAgent(dir, config, name, script)
+	}
+	s.awaitAgents()
+	return s
+}
+
+func (s *site) addAgent(dir, config, name, script string) {
+	s.t.Helper()
+	home := filepath.Join(dir, name)
+	must(s.t, os.Mkdir(home, 0o700))
+	write(s.t, filepath.Join(home, "token"), skadi(s.t, dir, "agents", "create", name, "-c", config)+"\n")
+	own := filepath.Join(home, "agentd.yaml")
+	write(s.t, own, fmt.Sprintf(siteAgentConfig, s.balancer.addr(), filepath.Join(home, "state"), script, s.runs))
+	newProgram(s.t, dir, name, "agentd", "run", "-c", own).start()
+}
+
+func (s *site) clientOf(token string) *agentapi.Client {
+	s.t.Helper()
+	c, err := agentapi.NewClient(agentapi.ClientConfig{Server: "http://" + s.balancer.addr(), Token: token})
+	must(s.t, err)
+	s.t.Cleanup(c.CloseIdle)
+	return c
+}
+
+func (s *site) awaitReady(node *program) {
+	s.t.Helper()
+	eventually(s.t, node.addr+" to be ready", func(ctx context.Context) error {
+		return s.call(ctx, http.MethodGet, node.addr, "/readyz", nil)
+	})
+}
+
+func (s *site) awaitAgents() {
+	s.t.Helper()
+	eventually(s.t, "the agents to be online", func(ctx context.Context) error {
+		agents, err := s.client.Agents(ctx)
+		if len(agents) != len(siteAgents) {
+			err = errors.Join(err, fmt.Errorf("there are %d", len(agents)))
+		}
+		for _, a := range agents {
+			if !a.Online {
+				err = errors.Join(err, fmt.Errorf("%s is offline", a.Name))
+			}
+		}
+		return err
+	})
+}
+
+// killNode kills a node, as a power cut would; its clients see their
+// connections end.
+func (s *site) killNode(node *program) {
+	s.t.Helper()
+	node.kill()
+	s.balancer.takeOut(node.addr)
+}
+
+func (s *site) startNode(node *program) {
+	s.t.Helper()
+	node.start()
+	s.balancer.takeIn(node.addr)
+}
+
+// say sends a message into a conversation and reports whether it was
+// acknowledged.
+func (s *site) say(ctx context.Context, m room.Message) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, http.MethodPost, s.balancer.addr(), "/adapters/room/", body)
+}
+
+func (s *site) call(ctx context.Context, method, addr, path string, body []byte) error {
+	q, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	a, err := s.http.Do(q)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.Body.Close() }()
+	text, _ := io.ReadAll(a.Body)
+	if a.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %s", method, path, a.Status, text)
+	}
+	return nil
+}
+
+// jobs returns all jobs.
+func (s *site) jobs() []agentapi.Job {
+	s.t.Helper()
+	var all []agentapi.Job
+	filter := agentapi.JobFilter{Limit: 200}
+	for {
+		var page agentapi.JobList
+		eventually(s.t, "the list of jobs", func(ctx context.Context) (err error) {
+			page, err = s.client.Jobs(ctx, filter)
+			return err
+		})
+		all = append(all, page.Jobs...)
+		if page.NextCursor == "" {
+			return all
+		}
+		filter.Cursor = page.NextCursor
+	}
+}
+
+// executions returns how often each job began to run.
+func (s *site) executions() map[string]int {
+	s.t.Helper()
+	data, err := os.ReadFile(s.runs)
+	must(s.t, err)
+	began := map[string]int{}
+	for id := range strings.FieldsSeq(string(data)) {
+		began[id]++
+	}
+	return began
+}
+
+// told returns the replies in the order in which they were sent.
+func (s *site) told() []room.Reply {
+	s.t.Helper()
+	data, err := os.ReadFile(s.replies)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	must(s.t, err)
+	var all []room.Reply
+	for line := range bytes.Lines(data) {
+		var r room.Reply
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // it is being written
+		}
+		must(s.t, json.Unmarshal(line, &r))
+		all = append(all, r)
+	}
+	return all
+}
+
+// redisQueue is the queue block of the config for one Redis.
+func redisQueue(r *throwaway.RedisServer) string { return "addrs: [" + strconv.Quote(r.Addr) + "]" }
+
+func quoted(addrs []string) string {
+	var list []string
+	for _, a := range addrs {
+		list = append(list, strconv.Quote(a))
+	}
+	return "addrs: [" + strings.Join(list, ", ") + "]"
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+}
