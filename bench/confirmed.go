@@ -22,7 +22,7 @@ const confirmedAtOnce = 50
 
 func startConfirmed(l skadiLoad, b *book) (*confirmedAgent, error) {
 	a, err := agent.New(agent.Config{
-		Server: "http://" + l.Addr, Token: l.AgentToken, StateDir: filepath.Join(l.StateDir, "agent"),
+		Server: "http://" + l.AgentAddr, Token: l.AgentToken, StateDir: filepath.Join(l.StateDir, "agent"),
 		Concurrency: confirmedAtOnce,
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
+	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
@@ -85,11 +87,16 @@ func fill(ctx context.Context, path string, jobs, agents int) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	return errors.Join(fillStore(ctx, db, "old", jobs, agents), db.Close())
+}
+
+// fillStore is fill for a database that is open. The agents' names begin with
+// prefix.
+func fillStore(ctx context.Context, db store.Store, prefix string, jobs, agents int) error {
 	service := job.New(job.Config{Store: db, Waker: queue.NewWaker()})
 	const batch = 1000
 	for i := range agents {
-		a, err := service.CreateAgent(ctx, job.DefaultSpace, fmt.Sprintf("old-%d", i))
+		a, err := service.CreateAgent(ctx, job.DefaultSpace, fmt.Sprintf("%s-%d", prefix, i))
 		if err != nil {
 			return err
 		}
@@ -152,7 +159,7 @@ func live(ctx context.Context, service *job.Service, a job.Agent, n int) error {
 }
 
 // publish empties the outbox as the relay does.
-func publish(ctx context.Context, db *sqlite.Store) error {
+func publish(ctx context.Context, db events.Outbox) error {
 	for {
 		events, err := db.Unpublished(ctx, 2000)
 		if err != nil || len(events) == 0 {

@@ -17,7 +17,7 @@ type bench struct {
 	dir      string
 	runs     int
 	jobs     int      // of one run of the whole life
-	kinds    []string // of load in the part life; nil: all
+	kinds    []string // of load in the parts life and production; nil: all
 	short    bool
 	table    *table
 	say      func(format string, args ...any)
@@ -85,72 +85,79 @@ func (b *bench) batchRun(ctx context.Context) (o outcome, err error) {
 
 // life measures the whole life of jobs as fast as it goes.
 func (b *bench) life(ctx context.Context) error {
-	rates := map[string][]float64{}
-	kinds := []struct {
-		name string
-		run  func() (outcome, error)
-	}{
-		{"asynq", func() (outcome, error) {
-			return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50})
-		}},
-		{"plain", func() (outcome, error) { return b.skadiRun(ctx, b.jobs, 0, false) }},
-		{"asynq+result", func() (outcome, error) {
+	rates, err := b.interleave(ctx, []kind{
+		{"asynq", b.asynqLife},
+		{"plain", func(ctx context.Context) (outcome, error) { return b.skadiRun(ctx, b.jobs, 0, false) }},
+		{"asynq+result", func(ctx context.Context) (outcome, error) {
 			return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50, Result: true})
 		}},
-		{"floor", func() (outcome, error) { return b.floorRun(ctx) }},
-		{"confirmed", func() (outcome, error) { return b.skadiRun(ctx, b.jobs/2, 0, true) }},
-		{"batch", func() (outcome, error) { return b.batchRun(ctx) }},
+		{"floor", b.floorRun},
+		{"confirmed", func(ctx context.Context) (outcome, error) { return b.skadiRun(ctx, b.jobs/2, 0, true) }},
+		{"batch", b.batchRun},
+	})
+	if err != nil {
+		return err
 	}
+	b.table.heading(fmt.Sprintf("whole life over HTTP, median of %d interleaved runs of %s jobs", b.runs, thousands(int64(b.jobs))))
+	if plain := rates["plain"]; plain > 0 {
+		r := row{what: "plain polls, results in batches", asked: "2× passes, 3× is the goal"}
+		b.table.add(r.against(plain, "asynq", rates["asynq"], 2, 3))
+		if rates["asynq+result"] > 0 {
+			r := row{what: "the same, beside asynq that keeps the result too"}
+			b.table.add(r.against(plain, "asynq", rates["asynq+result"], 0, 0))
+		}
+		if floor := rates["floor"]; floor > 0 {
+			b.table.add(row{
+				what: "plain polls, of the floor of HTTP", value: rate(plain, "jobs"),
+				beside: "echo " + rate(floor, "requests"), ratio: times(plain, floor),
+			})
+		}
+	}
+	if confirmed := rates["confirmed"]; confirmed > 0 {
+		r := row{what: "agentd's hand-over: confirmed, journaled"}
+		b.table.add(r.against(confirmed, "asynq", rates["asynq"], 0, 0))
+	}
+	if batch := rates["batch"]; batch > 0 {
+		b.table.add(row{
+			what: "POST /v1/jobs/batch, 1,000 each, to durable", value: rate(batch, "jobs"),
+			asked: "20,000 jobs/s", met: judge(batch >= 20_000),
+		})
+	}
+	return nil
+}
+
+func (b *bench) asynqLife(ctx context.Context) (outcome, error) {
+	return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50})
+}
+
+// kind is one kind of load.
+type kind struct {
+	name string
+	run  func(context.Context) (outcome, error)
+}
+
+// interleave runs each kind of load that was asked for in turn, again and
+// again, and returns the medians of their rates.
+func (b *bench) interleave(ctx context.Context, kinds []kind) (map[string]float64, error) {
+	rates := map[string][]float64{}
 	for run := range b.runs {
 		for _, k := range kinds {
 			if strings.HasPrefix(k.name, "asynq") && b.redis == nil || b.kinds != nil && !slices.Contains(b.kinds, k.name) {
 				continue
 			}
-			o, err := k.run()
+			o, err := k.run(ctx)
 			if err != nil {
-				return fmt.Errorf("%s: %w", k.name, err)
+				return nil, fmt.Errorf("%s: %w", k.name, err)
 			}
 			rates[k.name] = append(rates[k.name], o.rate())
 			b.say("run %d of %d: %-12s %s%s", run+1, b.runs, k.name, rate(o.rate(), "jobs"), details(o))
 		}
 	}
-
-	asynq, plain, floor := median(rates["asynq"]), median(rates["plain"]), median(rates["floor"])
-	confirmed, batch := median(rates["confirmed"]), median(rates["batch"])
-	b.table.heading(fmt.Sprintf("whole life over HTTP, median of %d interleaved runs of %s jobs", b.runs, thousands(int64(b.jobs))))
-	beside := func(v float64) row {
-		if b.redis == nil {
-			return row{beside: "asynq was not run"}
-		}
-		return row{beside: "asynq " + rate(asynq, "jobs"), ratio: times(v, asynq)}
+	medians := map[string]float64{}
+	for name, all := range rates {
+		medians[name] = median(all)
 	}
-	r := beside(plain)
-	r.what, r.value, r.asked = "plain polls, results in batches", rate(plain, "jobs"), "2× passes, 3× is the goal"
-	if b.redis != nil {
-		r.met = judge(plain >= 2*asynq)
-		if plain >= 3*asynq {
-			r.met = "yes, 3×"
-		}
-	}
-	b.table.add(r)
-	if with := median(rates["asynq+result"]); with > 0 {
-		b.table.add(row{
-			what: "the same, beside asynq that keeps the result too", value: rate(plain, "jobs"),
-			beside: "asynq " + rate(with, "jobs"), ratio: times(plain, with),
-		})
-	}
-	r = beside(confirmed)
-	r.what, r.value = "agentd's hand-over: confirmed, journaled", rate(confirmed, "jobs")
-	b.table.add(r)
-	b.table.add(row{
-		what: "plain polls, of the floor of HTTP", value: rate(plain, "jobs"),
-		beside: "echo " + rate(floor, "requests"), ratio: times(plain, floor),
-	})
-	b.table.add(row{
-		what: "POST /v1/jobs/batch, 1,000 each, to durable", value: rate(batch, "jobs"),
-		asked: "20,000 jobs/s", met: judge(batch >= 20_000),
-	})
-	return nil
+	return medians, nil
 }
 
 // details tells what a run took, for a person who looks for the bottleneck.

@@ -19,6 +19,7 @@ import (
 // stream, which says when a job's success was relayed.
 type skadiLoad struct {
 	Addr       string `json:"addr"`
+	AgentAddr  string `json:"agent_addr"` // of the node that the agent polls
 	AdminToken string `json:"admin_token"`
 	AgentToken string `json:"agent_token"`
 	Agent      string `json:"agent"`
@@ -177,9 +178,9 @@ func (l skadiLoad) followEvents(ctx context.Context) (*relay, error) {
 		return nil, err
 	}
 	go func() {
-		succeeded := []byte(`"status":"succeeded"`)
+		ours, succeeded := []byte(`"agent":"`+l.Agent+`"`), []byte(`"status":"succeeded"`)
 		err := stream.Lines(func(line []byte) error {
-			if bytes.Contains(line, succeeded) {
+			if bytes.Contains(line, succeeded) && bytes.Contains(line, ours) {
 				r.add(1, nil)
 			}
 			return nil

@@ -1,9 +1,11 @@
 // Command bench measures Skadi's speed and prints it as one table, beside what
-// hibiken/asynq does with Redis on the same machine in the same run.
+// hibiken/asynq does with Redis, and riverqueue/river with PostgreSQL, on the
+// same machine in the same run.
 //
-//	go run .                     everything, some ten minutes
+//	go run .                     everything, some twenty minutes
 //	go run . -short              a quick look; its figures are not to be quoted
 //	go run . -only life,latency  some parts
+//	go run . -only production    MariaDB and Redis, beside asynq and river
 //
 // It never fails because something is slow. Skadi's programs are built and run
 // as processes of their own; jobs are pushed from another process by a small
@@ -29,6 +31,7 @@ import (
 var roles = map[string]role{
 	"load":         playLoad,
 	"asynq":        playAsynq,
+	"river":        playRiver,
 	"floor-server": playFloorServer,
 	"floor-load":   playFloorLoad,
 	"batch":        playBatch,
@@ -43,6 +46,7 @@ var parts = []struct {
 	{"latency", (*bench).latency},
 	{"history", (*bench).history},
 	{"memory", (*bench).memory},
+	{"production", (*bench).production},
 }
 
 func main() {
@@ -71,11 +75,11 @@ func fatal(err error) {
 
 func run(ctx context.Context) (err error) {
 	b := &bench{table: &table{}}
-	only := flag.String("only", "", "the parts to run, of life, latency, history and memory, with commas between them")
+	only := flag.String("only", "", "the parts to run, of life, latency, history, memory and production, with commas between them")
 	dir := flag.String("dir", os.TempDir(), "where databases are put; it should be a disk and not memory")
 	skadi := flag.String("skadi", "", "a skadi binary to measure instead of building one")
 	agentd := flag.String("agentd", "", "an agentd binary to measure instead of building one")
-	kinds := flag.String("kinds", "", "the loads of the part life, of asynq, plain, asynq+result, floor, confirmed and batch, with commas between them")
+	kinds := flag.String("kinds", "", "the loads of the part life, of asynq, plain, asynq+result, floor, confirmed and batch, and of the part production, of asynq, river, mysql and river-many, with commas between them")
 	flag.IntVar(&b.runs, "runs", 5, "how often the whole life is measured")
 	flag.IntVar(&b.jobs, "jobs", 30_000, "the jobs of one run of the whole life")
 	flag.BoolVar(&b.short, "short", false, "take a quick look only")

@@ -45,14 +45,15 @@ type node struct {
 	admin    string // an admin's token
 }
 
-// newNode prepares a node in dir, which may hold a database already.
-func newNode(ctx context.Context, p programs, dir string) (*node, error) {
+// newNode prepares a node in dir. backing is the part of the config that says
+// where jobs and events are kept; there may be some already.
+func newNode(ctx context.Context, p programs, dir, backing string) (*node, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	n := &node{programs: p, addr: addr, config: filepath.Join(dir, "skadi.yaml")}
-	config := fmt.Sprintf("listen: %s\nstore: {driver: sqlite, path: %q}\n", addr, filepath.Join(dir, databaseName))
+	config := fmt.Sprintf("listen: %s\n%s\n", addr, backing)
 	if err := os.WriteFile(n.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -63,6 +64,11 @@ func newNode(ctx context.Context, p programs, dir string) (*node, error) {
 }
 
 const databaseName = "skadi.db"
+
+// embedded is the backing of a node that keeps everything in dir.
+func embedded(dir string) string {
+	return fmt.Sprintf("store: {driver: sqlite, path: %q}", filepath.Join(dir, databaseName))
+}
 
 // tool runs one of skadi's commands on the node's database.
 func (n *node) tool(ctx context.Context, args ...string) (string, error) {
@@ -120,29 +126,34 @@ const benchAgent = "bench"
 // served is a node that serves with one agent.
 type served struct {
 	*node
-	agentToken string
+	agentName, agentToken string
 }
 
-// serveNew starts a node with one agent on dir.
+// serveNew starts a node with one agent that keeps everything in dir.
 func serveNew(ctx context.Context, p programs, dir string) (*served, error) {
-	n, err := newNode(ctx, p, dir)
+	return serveOn(ctx, p, dir, embedded(dir), benchAgent)
+}
+
+// serveOn starts a node with one agent on some backing.
+func serveOn(ctx context.Context, p programs, dir, backing, agent string) (*served, error) {
+	n, err := newNode(ctx, p, dir, backing)
 	if err != nil {
 		return nil, err
 	}
-	token, err := n.agent(ctx, benchAgent)
+	token, err := n.agent(ctx, agent)
 	if err != nil {
 		return nil, err
 	}
 	if err := n.serve(ctx); err != nil {
 		return nil, err
 	}
-	return &served{node: n, agentToken: token}, nil
+	return &served{node: n, agentName: agent, agentToken: token}, nil
 }
 
 // load describes a load on the node.
 func (s *served) load(jobs, rate int, confirm bool, stateDir string) skadiLoad {
 	return skadiLoad{
-		Addr: s.addr, AdminToken: s.admin, AgentToken: s.agentToken, Agent: benchAgent,
+		Addr: s.addr, AgentAddr: s.addr, AdminToken: s.admin, AgentToken: s.agentToken, Agent: s.agentName,
 		Jobs: jobs, Conns: 64, Rate: rate, Confirm: confirm, StateDir: stateDir,
 		Pollers: plainPollers, PollMax: plainMax,
 	}

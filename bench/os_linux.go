@@ -7,6 +7,13 @@ func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
+// dieAs does so too, as another user.
+func dieAs(uid, gid uint32) *syscall.SysProcAttr {
+	as := dieWithParent()
+	as.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	return as
+}
+
 // inMemory reports whether a folder is on no disk.
 func inMemory(dir string) bool {
 	const tmpfs, ramfs = 0x01021994, 0x858458f6

@@ -6,4 +6,6 @@ import "syscall"
 
 func dieWithParent() *syscall.SysProcAttr { return nil }
 
+func dieAs(_, _ uint32) *syscall.SysProcAttr { return nil }
+
 func inMemory(string) bool { return false }

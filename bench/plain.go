@@ -26,7 +26,7 @@ type plainAgent struct {
 func startPlain(l skadiLoad, b *book) (*plainAgent, error) {
 	a := &plainAgent{load: l, book: b, errs: make(chan error, l.Pollers)}
 	for range l.Pollers {
-		c, err := wire.Dial(l.Addr, l.AgentToken)
+		c, err := wire.Dial(l.AgentAddr, l.AgentToken)
 		if err != nil {
 			return nil, errors.Join(err, a.stop())
 		}

@@ -30,12 +30,17 @@ type process struct {
 // start runs a program with extra environment. Its standard output goes to out;
 // what it says on standard error is kept for the error of a failure.
 func start(out io.Writer, env []string, name string, args ...string) (*process, error) {
+	// Should this program be killed, the ones it started go with it.
+	return startAs(dieWithParent(), out, env, name, args...)
+}
+
+// startAs is start with attributes, such as another user.
+func startAs(as *syscall.SysProcAttr, out io.Writer, env []string, name string, args ...string) (*process, error) {
 	p := &process{log: &tailBuffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(name, args...) //nolint:gosec,noctx // our own programs; stop ends them
 	p.cmd.Stdout, p.cmd.Stderr = out, p.log
 	p.cmd.Env = append(os.Environ(), env...)
-	// Should this program be killed, the ones it started go with it.
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = as
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -102,6 +107,31 @@ func (p *process) resident() (float64, error) {
 		}
 	}
 	return 0, errors.New("/proc shows no VmRSS")
+}
+
+// used returns the processor time that a running program took so far; 0 where
+// /proc does not show it.
+func (p *process) used() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The fields after the name, which may have anything in it; see proc(5).
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	const utime, stime, ticks = 11, 12, 100 // USER_HZ
+	if len(fields) <= stime {
+		return 0
+	}
+	var sum int64
+	for _, i := range []int{utime, stime} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0
+		}
+		sum += n
+	}
+	return time.Duration(sum) * time.Second / ticks
 }
 
 // busy returns the processor time that a program took which has ended.

@@ -20,6 +20,11 @@ type redisServer struct {
 	*process
 }
 
+// backing is the part of a node's config that names it.
+func (r *redisServer) backing() string {
+	return fmt.Sprintf("queue: {driver: redis, addrs: [%q]}", r.addr)
+}
+
 // startRedis starts Redis in dir with its append-only file synced every
 // second, which is what its documentation advises for queues.
 func startRedis(ctx context.Context, dir string) (*redisServer, error) {

@@ -17,6 +17,25 @@ type row struct {
 	met    verdict
 }
 
+// against fills in a rate of ours and of somebody else, in jobs per second:
+// what passes and what is the goal are multiples of theirs, 0 if not judged.
+// Theirs is 0 if it was not run.
+func (r row) against(ours float64, who string, theirs, passes, goal float64) row {
+	r.value = rate(ours, "jobs")
+	if theirs == 0 {
+		r.beside = who + " was not run"
+		return r
+	}
+	r.beside, r.ratio = who+" "+rate(theirs, "jobs"), times(ours, theirs)
+	if passes > 0 {
+		r.met = judge(ours >= passes*theirs)
+	}
+	if goal > 0 && ours >= goal*theirs {
+		r.met = verdict(fmt.Sprintf("yes, %g×", goal))
+	}
+	return r
+}
+
 type verdict string
 
 const (
