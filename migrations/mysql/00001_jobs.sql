@@ -284,7 +284,7 @@ CREATE TABLE IF NOT EXISTS leases (
     name   VARBINARY(255) NOT NULL PRIMARY KEY,
     holder VARBINARY(255) NOT NULL,
     epoch  BIGINT         NOT NULL,
-    until  BIGINT         NOT NULL
+    `until` BIGINT        NOT NULL -- a word that TiDB reserves
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The servers that run on this database, or did lately.

@@ -53,7 +53,7 @@ func (s *Store) PruneNodes(ctx context.Context, seenBefore time.Time) error {
 
 // Leases implements node.Store.
 func (s *Store) Leases(ctx context.Context) (leases []node.Lease, err error) {
-	from, err := s.query(ctx, `SELECT name, holder, epoch, until FROM leases WHERE holder <> '' AND until > `+s.nowText()+` ORDER BY name`)
+	from, err := s.query(ctx, "SELECT name, holder, epoch, `until` FROM leases WHERE holder <> '' AND `until` > "+s.nowText()+` ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}

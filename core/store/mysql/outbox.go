@@ -163,7 +163,7 @@ func (t *tx) guarded(g events.Guard) error {
 	var holder string
 	var epoch, until int64
 	// MySQL has FOR SHARE too, and MariaDB this alone.
-	found, err := t.row(`SELECT holder, epoch, until FROM leases WHERE name = ? LOCK IN SHARE MODE`,
+	found, err := t.row("SELECT holder, epoch, `until` FROM leases WHERE name = ? LOCK IN SHARE MODE",
 		[]any{g.Lease}, &holder, &epoch, &until)
 	if err != nil {
 		return err

@@ -146,7 +146,7 @@ func TestMigrateAfterOneThatDied(t *testing.T) {
 	if err := migrate(short, db, quick, log); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("two migrate at a time: %v", err)
 	}
-	execAll(t, db, `UPDATE schema_lock SET until = 1`)
+	execAll(t, db, `UPDATE schema_lock SET ends_at = 1`)
 	if err := migrate(t.Context(), db, quick, log); err != nil {
 		t.Fatal(err)
 	}

@@ -36,16 +36,16 @@ func (l *lease) acquire(ctx context.Context, db *sql.DB, log *slog.Logger) error
 		`CREATE TABLE IF NOT EXISTS schema_lock (
 			id     INT            NOT NULL PRIMARY KEY,
 			holder VARBINARY(255) NOT NULL,
-			until  BIGINT         NOT NULL
+			ends_at BIGINT        NOT NULL
 		) ENGINE = InnoDB`,
-		`INSERT IGNORE INTO schema_lock (id, holder, until) VALUES (1, '', 0)`,
+		`INSERT IGNORE INTO schema_lock (id, holder, ends_at) VALUES (1, '', 0)`,
 	} {
 		if _, err := db.ExecContext(ctx, text); err != nil {
 			return err
 		}
 	}
 	for told := false; ; told = true {
-		ours, err := l.take(ctx, db, `until <= `+micros)
+		ours, err := l.take(ctx, db, `ends_at <= `+micros)
 		if err != nil || ours {
 			return err
 		}
@@ -62,7 +62,7 @@ func (l *lease) acquire(ctx context.Context, db *sql.DB, log *slog.Logger) error
 
 // take sets the lease's end anew if the condition holds.
 func (l *lease) take(ctx context.Context, db *sql.DB, condition string, args ...any) (ours bool, err error) {
-	res, err := db.ExecContext(ctx, `UPDATE schema_lock SET holder = ?, until = `+micros+` + ? WHERE id = 1 AND `+condition, //nolint:gosec // our own words
+	res, err := db.ExecContext(ctx, `UPDATE schema_lock SET holder = ?, ends_at = `+micros+` + ? WHERE id = 1 AND `+condition, //nolint:gosec // our own words
 		append([]any{l.id, l.ttl.Microseconds()}, args...)...)
 	if err != nil {
 		return false, err
@@ -120,7 +120,7 @@ func (l *lease) hold(ctx context.Context, db *sql.DB, work func(context.Context)
 func (l *lease) release(ctx context.Context, db *sql.DB, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.ttl)
 	defer cancel()
-	if _, err := db.ExecContext(ctx, `UPDATE schema_lock SET holder = '', until = 0 WHERE id = 1 AND holder = ?`, l.id); err != nil {
+	if _, err := db.ExecContext(ctx, `UPDATE schema_lock SET holder = '', ends_at = 0 WHERE id = 1 AND holder = ?`, l.id); err != nil {
 		log.Warn("could not give back the lease on the schema; it runs out by itself", "after", l.ttl, "err", err)
 	}
 }

@@ -83,13 +83,13 @@ func (l *leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (e
 }
 
 func (t *tx) acquire(name, as string, ttl time.Duration) (epoch int64, held bool, err error) {
-	const lock = `SELECT holder, epoch, until FROM leases WHERE name = ? FOR UPDATE`
+	const lock = "SELECT holder, epoch, `until` FROM leases WHERE name = ? FOR UPDATE"
 	var holder string
 	var until int64
 	found, err := t.row(lock, []any{name}, &holder, &epoch, &until)
 	if err == nil && !found {
 		// Two may come here at once; one of them is first.
-		if _, err = t.exec(`INSERT IGNORE INTO leases (name, holder, epoch, until) VALUES (?, '', 0, 0)`, name); err == nil {
+		if _, err = t.exec("INSERT IGNORE INTO leases (name, holder, epoch, `until`) VALUES (?, '', 0, 0)", name); err == nil {
 			_, err = t.row(lock, []any{name}, &holder, &epoch, &until)
 		}
 	}
@@ -102,7 +102,7 @@ func (t *tx) acquire(name, as string, ttl time.Duration) (epoch int64, held bool
 		}
 		epoch++
 	}
-	_, err = t.exec(`UPDATE leases SET holder = ?, epoch = ?, until = ? WHERE name = ?`,
+	_, err = t.exec("UPDATE leases SET holder = ?, epoch = ?, `until` = ? WHERE name = ?",
 		as, epoch, row.Micros(t.now.Add(ttl)), name)
 	return epoch, err == nil, err
 }
@@ -110,7 +110,7 @@ func (t *tx) acquire(name, as string, ttl time.Duration) (epoch int64, held bool
 // Release implements chat.Leaser.
 func (l *leaser) Release(ctx context.Context, name string) error {
 	return l.store.write(ctx, 1, func(t *tx) error {
-		_, err := t.exec(`UPDATE leases SET holder = '', until = 0 WHERE name = ? AND holder = ?`, name, l.holder)
+		_, err := t.exec("UPDATE leases SET holder = '', `until` = 0 WHERE name = ? AND holder = ?", name, l.holder)
 		return err
 	})
 }
