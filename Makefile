@@ -75,7 +75,7 @@ generate: ## Write the generated files anew
 	go generate ./...
 
 .PHONY: bench
-bench: ## Measure against hibiken/asynq in the same run (needs redis-server)
+bench: ## Measure beside asynq and river in the same run (needs redis-server, mariadb-server, postgresql)
 	cd bench && go run . $(BENCH_ARGS)
 
 .PHONY: fuzz
