@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 func configCommand() *cobra.Command {
@@ -102,9 +100,6 @@ type checked struct {
 }
 
 func (k *checked) run(ctx context.Context) error {
-	if err := runnable(k.cfg); err != nil {
-		return err
-	}
 	policy, err := access.New(k.cfg.Access)
 	if err != nil {
 		return err
@@ -181,7 +176,7 @@ func checkEnv(account string) chat.Env {
 // openRules warns of wildcards that reach a shell or a handler program, as far
 // as the database knows the agents.
 func (k *checked) openRules(ctx context.Context, policy *access.Policy) {
-	agents, err := knownAgents(ctx, k.cfg.Store.Path)
+	agents, err := knownAgents(ctx, placeOf(k.cfg))
 	if err != nil {
 		k.warn("the agents are not known, so the rules are not held against them: %v", err)
 		return
@@ -203,28 +198,25 @@ func (k *checked) openRules(ctx context.Context, policy *access.Policy) {
 	}
 }
 
+// checkTime is how long a check waits for a database that does not answer.
+const checkTime = 5 * time.Second
+
 // knownAgents reads the agents of a database, if it is there and is as this
 // program knows it; a check brings nothing up to date.
-func knownAgents(ctx context.Context, path string) (agents []job.Agent, err error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+func knownAgents(ctx context.Context, p place) (agents []job.Agent, err error) {
+	if !p.exists() {
 		return nil, nil
 	}
-	s, err := sqlite.SchemaOf(ctx, path)
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	s, err := p.schema(ctx)
 	if err != nil || s.Version != s.Newest {
 		return nil, err
 	}
-	o, err := openDatabase(ctx, path)
+	o, err := openDatabase(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = joined(err, o.store.Close) }()
 	return o.jobs.Agents(ctx, job.DefaultSpace)
-}
-
-// runnable refuses what the file may say and this version does not have.
-func runnable(cfg *config.Config) error {
-	if cfg.Store.Driver != config.SQLite || cfg.Queue.Driver != config.Embedded {
-		return fmt.Errorf("this version runs with store.driver: %s and queue.driver: %s alone", config.SQLite, config.Embedded)
-	}
-	return nil
 }

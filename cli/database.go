@@ -2,11 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,7 +13,6 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store/sqlite"
 )
 
 // database says which database a command works on. It does so beside a
@@ -34,37 +30,49 @@ func databaseFlags(c *cobra.Command) *database {
 	return d
 }
 
-// path returns the file of the database.
-func (d *database) path() (string, error) {
+// place returns where the database is.
+func (d *database) place() (place, error) {
 	if d.config != "" {
 		cfg, err := config.Load(d.config)
 		if err != nil {
-			return "", err
+			return place{}, err
 		}
-		return cfg.Store.Path, runnable(cfg)
+		return placeOf(cfg), nil
 	}
 	dir, err := stateFolder(d.data)
 	if err != nil {
-		return "", err
+		return place{}, err
 	}
-	return filepath.Join(dir, databaseFile), nil
+	return fileAt(filepath.Join(dir, databaseFile)), nil
+}
+
+// fileAt is a database in one file.
+func fileAt(path string) place {
+	return place{Store: config.Store{Driver: config.SQLite, Path: path, Migrate: true}}
 }
 
 // open opens the database, which must exist unless make is set.
 func (d *database) open(ctx context.Context, make bool) (*opened, error) {
-	path, err := d.path()
+	p, err := d.place()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if !make {
-			return nil, noDatabase(path)
-		}
-		if err := makeState(filepath.Dir(path)); err != nil {
-			return nil, err
-		}
+	if err := p.make(make); err != nil {
+		return nil, err
 	}
-	return openDatabase(ctx, path)
+	return openDatabase(ctx, p)
+}
+
+// make sees to it that the database is there or, if may is set, can be made.
+func (p place) make(may bool) error {
+	switch {
+	case p.exists():
+		return nil
+	case !may:
+		return noDatabase(p.Path)
+	default:
+		return makeState(filepath.Dir(p.Path))
+	}
 }
 
 func noDatabase(path string) error {
@@ -73,25 +81,23 @@ func noDatabase(path string) error {
 
 // opened is the database of a command that runs and ends.
 type opened struct {
-	path    string
-	store   *sqlite.Store
+	store   *base
 	jobs    *job.Service
 	tokens  *access.Tokens
 	auditor *access.Auditor
 }
 
-func openDatabase(ctx context.Context, path string) (*opened, error) {
+func openDatabase(ctx context.Context, p place) (*opened, error) {
 	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Clock: time.Now, Logger: log})
+	b, err := p.open(ctx, log)
 	if err != nil {
 		return nil, err
 	}
 	return &opened{
-		path:    path,
-		store:   s,
-		jobs:    job.New(job.Config{Store: s, Waker: queue.NewWaker(), Logger: log}),
-		tokens:  access.NewTokens(s, time.Now),
-		auditor: access.NewAuditor(s, time.Now).WithLogger(log),
+		store:   b,
+		jobs:    job.New(job.Config{Store: b, Waker: queue.NewWaker(), Logger: log}),
+		tokens:  access.NewTokens(b, time.Now),
+		auditor: access.NewAuditor(b, time.Now).WithLogger(log),
 	}, nil
 }
 

@@ -116,13 +116,4 @@ func countdown(second func(context.Context) error) func(context.Context, string,
 }
 
 // aSecond waits for a second, or for ctx to end.
-func aSecond(ctx context.Context) error {
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+func aSecond(ctx context.Context) error { return pause(ctx, time.Second) }

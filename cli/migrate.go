@@ -2,24 +2,26 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/store"
-	"github.com/letserverrun/skadi/core/store/sqlite"
+	"github.com/letserverrun/skadi/core/store/mysql"
 )
 
 func migrateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema up to date, or say how far it is",
-		Long: `The server brings its database up to date by itself when it starts. These
-commands do so before, or only look. A database that a newer Skadi has written is
-refused, never changed.`,
+		Long: `The server brings its database up to date by itself when it starts, unless
+store.migrate is false. These commands do so before, or only look. On MySQL, up
+needs the right to make and change tables, which the server then does without.
+
+A step only adds to a schema, so servers of the version before go on beside
+those of this one. A database that a newer Skadi has written is never changed.`,
 		Example: `  skadi migrate -c /etc/skadi/skadi.yaml
   skadi migrate status`,
 	}
@@ -37,46 +39,70 @@ func migrateUp(db *database) *cobra.Command {
 		Example: "  skadi migrate up -c /etc/skadi/skadi.yaml",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := db.open(c.Context(), true)
+			p, err := db.place()
 			if err != nil {
 				return err
 			}
-			if err := o.store.Close(); err != nil {
-				return err
-			}
-			s, err := sqlite.SchemaOf(c.Context(), o.path)
+			s, err := p.migrate(c.Context())
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s is up to date: version %d\n", o.path, s.Version)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s is up to date: version %d\n", p, s.Version)
 			return err
 		},
 	}
+}
+
+// migrate brings the schema up to date, whatever store.migrate says.
+func (p place) migrate(ctx context.Context) (s store.Schema, err error) {
+	if p.Driver == config.MySQL {
+		if err := mysql.Migrate(ctx, p.DSN, slog.New(slog.DiscardHandler)); err != nil {
+			return s, err
+		}
+		return p.schema(ctx)
+	}
+	if err := p.make(true); err != nil {
+		return s, err
+	}
+	b, err := p.bare(ctx) // opening a file brings it up to date
+	if err != nil {
+		return s, err
+	}
+	if err := b.Close(); err != nil {
+		return s, err
+	}
+	return p.schema(ctx)
+}
+
+// schemaState is what `migrate status` says.
+type schemaState struct {
+	Database string `json:"database"`
+	Version  int64  `json:"version"`
+	Newest   int64  `json:"newest"`
+	State    string `json:"state"`
 }
 
 func migrateStatus(db *database) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "status",
-		Short:   "Say how far the schema is, and change nothing; exit code 1 if it is behind",
+		Short:   "Say how far the schema is, and change nothing; exit code 1 if this program cannot use it",
 		Example: "  skadi migrate status\n  skadi migrate status --json -c /etc/skadi/skadi.yaml",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			path, s, err := db.schema(c.Context())
+			p, err := db.place()
 			if err != nil {
 				return err
 			}
-			state, code := "up to date", exitOK
-			switch {
-			case s.Version < s.Newest:
-				state, code = "behind: run `skadi migrate`, or start the server", exitFailed
-			case s.Version > s.Newest:
-				state, code = "of a newer Skadi: run that one", exitFailed
+			s, err := p.schema(c.Context())
+			if err != nil {
+				return err
 			}
+			state, code := stateOf(s)
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), map[string]any{"path": path, "version": s.Version, "newest": s.Newest, "state": state})
+				err = printJSON(c.OutOrStdout(), schemaState{Database: p.String(), Version: s.Version, Newest: s.Newest, State: state})
 			} else {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: version %d of %d, %s\n", path, s.Version, s.Newest, state)
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: version %d of %d, %s\n", p, s.Version, s.Newest, state)
 			}
 			if err != nil {
 				return err
@@ -88,13 +114,14 @@ func migrateStatus(db *database) *cobra.Command {
 	return c
 }
 
-func (d *database) schema(ctx context.Context) (path string, s store.Schema, err error) {
-	if path, err = d.path(); err != nil {
-		return "", s, err
+func stateOf(s store.Schema) (state string, code int) {
+	switch {
+	case s.Version < s.Newest:
+		return "behind: run `skadi migrate up`, or start the server", exitFailed
+	case s.Err() != nil:
+		return "of a newer Skadi: run that one", exitFailed
+	case s.Version > s.Newest:
+		return "of a newer Skadi, and of use to this one too", exitOK
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return path, s, noDatabase(path)
-	}
-	s, err = sqlite.SchemaOf(ctx, path)
-	return path, s, err
+	return "up to date", exitOK
 }

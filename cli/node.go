@@ -19,8 +19,7 @@ import (
 	"github.com/letserverrun/skadi/core/httpapi"
 	"github.com/letserverrun/skadi/core/intake"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/queue"
-	"github.com/letserverrun/skadi/core/store/sqlite"
+	nodes "github.com/letserverrun/skadi/core/node"
 )
 
 const (
@@ -42,12 +41,13 @@ type node struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	store    *sqlite.Store
+	base     *base
+	queue    *carrier
+	registry *nodes.Registry
 	jobs     *job.Service
 	policy   *access.Policy
 	tokens   *access.Tokens
 	auditor  *access.Auditor
-	queue    *queue.Embedded
 	accounts *events.Accounts
 	relay    *events.Relay
 	replier  *events.Replier
@@ -58,44 +58,63 @@ type node struct {
 	parts     sync.WaitGroup
 }
 
-// newNode opens the database and assembles the node. Owners may do
-// everything, whatever the access rules say. Close it when done.
-func newNode(ctx context.Context, cfg *config.Config, log *slog.Logger, owners ...string) (*node, error) {
-	if err := runnable(cfg); err != nil {
-		return nil, err
-	}
+// newNode opens the database and the queue, and assembles the node that
+// listens at addr. Owners may do everything, whatever the access rules say.
+// Close it when done.
+func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Logger, owners ...string) (*node, error) {
 	policy, err := access.New(cfg.Access, owners...)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.Store.Path, Clock: time.Now, Logger: log})
+	self, err := nodes.Self(addr, currentVersion().Version, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	waker := queue.NewWaker()
+	if cfg.Node.Name != "" {
+		self.Host = cfg.Node.Name
+	}
+	b, err := placeOf(cfg).open(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	q, err := openQueue(ctx, cfg.Queue, b.partitions, self.ID, log)
+	if err != nil {
+		return nil, joined(err, b.Close)
+	}
 	n := &node{
-		cfg: cfg, log: log, store: s, policy: policy,
-		jobs: job.New(job.Config{
-			Store: s, Waker: waker, Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
-			Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
-		}),
-		tokens:   access.NewTokens(s, time.Now),
-		auditor:  access.NewAuditor(s, time.Now).WithLogger(log),
-		queue:    queue.NewEmbeddedWith(queue.EmbeddedConfig{Logger: log}),
+		cfg: cfg, log: log, base: b, queue: q, policy: policy,
+		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.Leaser(self.ID), Logger: log}),
+		tokens:   access.NewTokens(b, time.Now),
+		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts: events.NewAccounts(time.Now, log),
 		mounts:   map[string]http.Handler{},
 	}
+	n.jobs = job.New(job.Config{
+		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: b.leases(self.ID), Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
+		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
+	})
 	n.relay = events.NewRelay(events.RelayConfig{
-		Outbox: s, Queue: n.queue, Waker: waker, Partitions: s.Partitions(), Lease: s.Alone(), Logger: log,
+		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: b.leases(self.ID), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: s, Jobs: n.jobs, Senders: n.accounts, Queue: n.queue, QueueUp: n.relay.Up,
-		Partitions: s.Partitions(), Lease: s.Alone(), Local: localAccounts(cfg), Clock: time.Now, Logger: log,
+		Store: b, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
+		Partitions: b.partitions, Lease: b.leases(self.ID), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
+		Local: localAccounts(cfg), Clock: time.Now, Logger: log,
 	})
 	n.intake = intake.New(intake.Config{
-		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: s, Clock: time.Now, Logger: log,
+		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b, Clock: time.Now, Logger: log,
 	})
 	return n, nil
+}
+
+// queueUp tells the replier whether the queue brings what happens: with one
+// queue for all nodes as long as it is there, whoever relays; else only while
+// this node relays into its own.
+func (n *node) queueUp(ctx context.Context) error {
+	if n.queue.ping != nil {
+		return n.queue.ping(ctx)
+	}
+	return n.relay.Up(ctx)
 }
 
 // localAccounts names the accounts that each process has for itself: the
@@ -145,8 +164,8 @@ func (n *node) env(account string) chat.Env {
 		Logger:  n.log.With("account", account),
 		Clock:   time.Now,
 		HTTP:    &http.Client{Timeout: outgoingTimeout},
-		KV:      n.store.KV("adapter/" + account + "/"),
-		Lease:   n.store.Leaser(account),
+		KV:      n.base.KV("adapter/" + account + "/"),
+		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
 	}
 }
 
@@ -157,7 +176,7 @@ func (n *node) api(metricsElsewhere bool) *httpapi.API {
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Clock: time.Now, Logger: n.log,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
-		Ready:            httpapi.Checks(map[string]func(context.Context) error{"database": n.store.Ping}),
+		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,
 	})
 }
@@ -167,7 +186,7 @@ func (n *node) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stopParts = cancel
 	for name, run := range map[string]func(context.Context) error{
-		"jobs": n.jobs.Run, "relay": n.relay.Run, "replier": n.replier.Run,
+		"jobs": n.jobs.Run, "relay": n.relay.Run, "replier": n.replier.Run, "registry": n.registry.Run,
 	} {
 		n.parts.Go(func() {
 			if err := run(ctx); err != nil {
@@ -187,7 +206,7 @@ func (n *node) close(hurry context.Context) error {
 		n.stopParts()
 		n.parts.Wait()
 	}
-	return errors.Join(n.queue.Close(), n.store.Close())
+	return errors.Join(n.queue.Close(), n.base.Close())
 }
 
 // settle waits until everything is told that this node can tell now, or ctx
@@ -207,4 +226,29 @@ func (n *node) settle(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// open reports whether something is to be told in the partitions that this
+// node serves.
+func (n *node) open(ctx context.Context) (bool, error) {
+	var own []int // nil: all
+	if n.base.shared {
+		leases, err := n.base.Leases(ctx)
+		if err != nil {
+			return false, err
+		}
+		own = []int{}
+		for part := range n.base.partitions {
+			if slices.ContainsFunc(leases, func(l nodes.Lease) bool {
+				return l.Holder == n.registry.Self().ID && l.Name == events.LeaseOf(part)
+			}) {
+				own = append(own, part)
+			}
+		}
+		if len(own) == 0 {
+			return false, nil
+		}
+	}
+	open, err := n.base.OpenConversations(ctx, own, 1)
+	return len(open) > 0, err
 }

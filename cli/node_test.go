@@ -25,7 +25,7 @@ func testNode(t *testing.T, owners ...string) *node {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)
-	n, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler), owners...)
+	n, err := newNode(t.Context(), cfg, "127.0.0.1:8080", slog.New(slog.DiscardHandler), owners...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
 func TestCloseTellsWhatIsOpen(t *testing.T) {
 	cfg := config.Default()
 	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)
-	n, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	n, err := newNode(t.Context(), cfg, "127.0.0.1:8080", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +134,5 @@ func TestCloseTellsWhatIsOpen(t *testing.T) {
 		}
 	default:
 		t.Error("nothing was told")
-	}
-}
-
-func TestNodeRefusesWhatThisVersionLacks(t *testing.T) {
-	t.Parallel()
-	cfg := config.Default()
-	cfg.Queue.Driver = config.Redis
-	if _, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("no error")
 	}
 }

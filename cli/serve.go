@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,9 @@ func serveCommand() *cobra.Command {
 nothing new in, answers what waits, tells what happened and ends; a second
 signal ends it at once. Its log goes to standard error, as log.format says.
 
-The database is made, and brought up to date, at the start.`,
+The database is brought up to date at the start, unless store.migrate is false;
+a SQLite file is made if there is none. While a MySQL server cannot be reached,
+the server waits for it, and /readyz answers 503.`,
 		Example: `  skadi config check -c /etc/skadi/skadi.yaml
   skadi serve -c /etc/skadi/skadi.yaml`,
 		Args: exactly(),
@@ -49,31 +52,36 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
-	n, err := newNode(first, cfg, log)
-	if err != nil {
-		return joined(err, listeners.close)
-	}
-	if err := n.addAccounts(); err != nil {
-		return joined(joined(err, listeners.close), func() error { return n.close(second) })
-	}
-	n.start()
-	defer func() { err = joined(err, func() error { return n.close(second) }) }()
-
-	// Should a listener fail, everything else stops too.
+	// Should a listener fail, everything else stops too. The listeners take
+	// calls at once, so that /healthz and /readyz tell what is waited for.
 	in, end := context.WithCancel(first)
 	defer end()
 	served := make(chan error, 1)
 	go func() {
-		var beside sync.WaitGroup
-		beside.Go(func() { _ = n.accounts.Run(in) })
-		beside.Go(func() { collectLater(in) })
-		err := listeners.serve(in, n.api(listeners.metrics != nil))
-		end()
-		beside.Wait()
-		served <- err
+		defer end()
+		served <- listeners.serve(in)
 	}()
+	n, err := startNode(in, second, cfg, listeners, log)
+	if err != nil {
+		end()
+		err = errors.Join(err, <-served)
+		if first.Err() != nil {
+			log.Info("stopped before there was a database to serve")
+			return nil
+		}
+		return err
+	}
+	defer func() { err = joined(err, func() error { return n.close(second) }) }()
+
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer end()
+	beside.Go(func() { _ = n.accounts.Run(in) })
+	beside.Go(func() { collectLater(in) })
+	api := n.api(listeners.metrics != nil)
+	listeners.open(api)
 	v := currentVersion()
-	log.Info("serving", "address", listeners.main.URL(), "version", v.Version, "commit", v.Commit)
+	log.Info("serving", "address", listeners.main.URL(), "node", n.registry.Self().ID, "version", v.Version, "commit", v.Commit)
 	defer context.AfterFunc(first, func() { log.Info("stopping: nothing new is taken in") })()
 	select {
 	case err := <-served:
@@ -83,10 +91,65 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	}
 }
 
+const (
+	// minWait and maxWait bound the time between two tries to open a database
+	// that is away.
+	minWait = time.Second
+	maxWait = 10 * time.Second
+)
+
+// startNode starts the node once its database is there, which it waits for as
+// long as ctx lasts. What waiting does not mend is an error at once.
+func startNode(ctx, hurry context.Context, cfg *config.Config, l *listeners, log *slog.Logger) (*node, error) {
+	n, err := newNode(ctx, cfg, l.main.Addr().String(), log)
+	for wait := minWait; err != nil; wait = min(2*wait, maxWait) {
+		if !placeOf(cfg).passing(err) {
+			return nil, err
+		}
+		l.wait(&httpapi.NotReadyError{Parts: map[string]error{partDatabase: err}})
+		log.Warn("the server waits for its database; until then /readyz answers 503", "err", err, "next_try_in", wait.String())
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+		n, err = newNode(ctx, cfg, l.main.Addr().String(), log)
+	}
+	if err := n.addAccounts(); err != nil {
+		return nil, joined(err, func() error { return n.close(hurry) })
+	}
+	n.start()
+	return n, nil
+}
+
+// pause waits for that long, or for ctx to end.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // listeners are the addresses that a server serves on.
 type listeners struct {
 	main    *httpapi.Server
 	metrics *httpapi.Server // nil if metrics are served with the rest
+
+	mainGate, metricsGate httpapi.Gate
+}
+
+// wait says for what the server waits.
+func (l *listeners) wait(missing *httpapi.NotReadyError) {
+	l.mainGate.Wait(missing)
+	l.metricsGate.Wait(missing)
+}
+
+// open lets calls through to the API.
+func (l *listeners) open(api *httpapi.API) {
+	l.mainGate.Open(api.Handler())
+	l.metricsGate.Open(api.Metrics())
 }
 
 func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (l *listeners, err error) {
@@ -102,27 +165,19 @@ func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (l *li
 	return l, nil
 }
 
-// close gives the addresses back without serving.
-func (l *listeners) close() error {
-	if l.metrics == nil {
-		return l.main.Close()
-	}
-	return errors.Join(l.main.Close(), l.metrics.Close())
-}
-
 // serve serves until ctx ends, or until one of the listeners fails.
-func (l *listeners) serve(ctx context.Context, api *httpapi.API) error {
+func (l *listeners) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	if l.metrics == nil {
-		return l.main.Serve(ctx, api.Handler())
+		return l.main.Serve(ctx, &l.mainGate)
 	}
 	failed := make(chan error, 1)
 	go func() {
 		defer end()
-		failed <- l.metrics.Serve(ctx, api.Metrics())
+		failed <- l.metrics.Serve(ctx, &l.metricsGate)
 	}()
-	err := l.main.Serve(ctx, api.Handler())
+	err := l.main.Serve(ctx, &l.mainGate)
 	end()
 	return errors.Join(err, <-failed)
 }

@@ -88,7 +88,7 @@ func (u *up) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := newNode(first, cfg, log, owner())
+	n, err := newNode(first, cfg, server.Addr().String(), log, owner())
 	if err != nil {
 		return joined(err, server.Close)
 	}

@@ -66,6 +66,9 @@ type Queue struct {
 	Username   string      `yaml:"username" doc:"The ACL user of redis."`
 	Password   chat.Secret `yaml:"password" doc:"The password of redis."`
 	TLS        bool        `yaml:"tls" doc:"Connect to redis by TLS."`
+
+	SentinelUsername string      `yaml:"sentinel_username" doc:"The ACL user of the Sentinels, if they want one."`
+	SentinelPassword chat.Secret `yaml:"sentinel_password" doc:"The password of the Sentinels, if they want one."`
 }
 
 // Node is this server among others.

@@ -106,6 +106,7 @@ var (
 	storeKeys = [][2]string{{"path", SQLite}, {"dsn", MySQL}}
 	queueKeys = [][2]string{
 		{"addrs", Redis}, {"master", Redis}, {"cluster", Redis}, {"username", Redis}, {"password", Redis}, {"tls", Redis},
+		{"sentinel_username", Redis}, {"sentinel_password", Redis},
 	}
 )
 

@@ -137,6 +137,9 @@ func (q *Queue) Validate() error {
 	if q.Master != "" && q.Cluster {
 		errs = append(errs, strictyaml.Invalid("cluster", "is not true together with queue.master: redis is reached by Sentinels or as a cluster"))
 	}
+	if q.Master == "" && q.SentinelUsername+q.SentinelPassword.Reveal() != "" {
+		errs = append(errs, strictyaml.Invalid("master", "is missing; sentinel_username and sentinel_password are for the Sentinels that know it"))
+	}
 	if q.Master == "" && !q.Cluster && len(q.Addrs) > 1 {
 		errs = append(errs, strictyaml.Invalid("addrs", "several addresses need queue.master (for Sentinels) or queue.cluster: true"))
 	}

@@ -226,6 +226,8 @@ tokens revoke
 migrate
 migrate up
 migrate status
+store
+store copy
 config
 config check
 config schema

@@ -75,22 +75,41 @@ type health struct {
 // health says that the process serves, and nothing more.
 func (c *call) health() error { return c.json(http.StatusOK, health{"ok"}) }
 
-// ready says whether the server can do its work, or which part cannot.
+// ready says whether the server can do its work, or which part cannot. Parts
+// that the caller excludes are not looked at.
 func (c *call) ready() error {
 	if c.api.cfg.Ready != nil {
-		if err := c.api.cfg.Ready(c.context()); err != nil {
+		if err := except(c.api.cfg.Ready(c.context()), c.echo.QueryParams()["exclude"]); err != nil {
 			return notReady(err)
 		}
 	}
 	return c.json(http.StatusOK, health{"ready"})
 }
 
+// except leaves parts out of an error of Checks.
+func except(err error, excluded []string) error {
+	var parts *NotReadyError
+	if len(excluded) == 0 || !errors.As(err, &parts) {
+		return err
+	}
+	rest := maps.Clone(parts.Parts)
+	maps.DeleteFunc(rest, func(name string, _ error) bool { return slices.Contains(excluded, name) })
+	if len(rest) == 0 {
+		return nil
+	}
+	return &NotReadyError{Parts: rest}
+}
+
 func notReady(err error) error {
 	detail := "the server's log has the cause"
 	if parts := (*NotReadyError)(nil); errors.As(err, &parts) {
-		detail = "not working: " + strings.Join(slices.Sorted(maps.Keys(parts.Parts)), ", ")
+		detail = notWorking(parts)
 	}
 	return fail(agentapi.ProblemNotReady, "%s", detail).because(err)
+}
+
+func notWorking(e *NotReadyError) string {
+	return "not working: " + strings.Join(slices.Sorted(maps.Keys(e.Parts)), ", ")
 }
 
 func (c *call) openAPI() error {

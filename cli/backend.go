@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/mysql"
+	"github.com/letserverrun/skadi/core/store/sqlite"
+	"github.com/letserverrun/skadi/core/store/storecopy"
+)
+
+// place is where a database is, as a config or the command line names it.
+type place struct {
+	config.Store
+	// partitions is what the config says; 0: as the database has it.
+	partitions int
+}
+
+func placeOf(cfg *config.Config) place {
+	return place{Store: cfg.Store, partitions: cfg.Queue.Partitions}
+}
+
+// String names the database without any secret.
+func (p place) String() string {
+	if p.Driver != config.MySQL {
+		return p.Path
+	}
+	dsn, err := driver.ParseDSN(p.DSN.Reveal())
+	if err != nil {
+		return "the database of store.dsn" // the config has checked it
+	}
+	return fmt.Sprintf("the database %s at %s", dsn.DBName, dsn.Addr)
+}
+
+// exists reports whether the database is there, as far as that can be known
+// without asking a server.
+func (p place) exists() bool {
+	if p.Driver == config.MySQL {
+		return true
+	}
+	_, err := os.Stat(p.Path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// schema reads how far the schema is, and changes nothing.
+func (p place) schema(ctx context.Context) (store.Schema, error) {
+	if p.Driver == config.MySQL {
+		return mysql.SchemaOf(ctx, p.DSN)
+	}
+	if !p.exists() {
+		return store.Schema{}, noDatabase(p.Path)
+	}
+	return sqlite.SchemaOf(ctx, p.Path)
+}
+
+// base is an open database, and what is known of it that not all have.
+type base struct {
+	store.Store
+	place place
+	// partitions is how many there are.
+	partitions int
+	// shared says that any number of nodes work on it.
+	shared bool
+}
+
+// open opens the database. Its schema is brought up to date first if the
+// config lets it, and otherwise has to be.
+func (p place) open(ctx context.Context, log *slog.Logger) (*base, error) {
+	if p.Driver == config.MySQL {
+		s, err := mysql.Open(ctx, mysql.Config{DSN: p.DSN, Partitions: p.partitions, Migrate: p.Migrate, Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		return p.opened(ctx, s, s.Partitions(), true)
+	}
+	if !p.Migrate {
+		if err := p.upToDate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: p.Path, Partitions: p.partitions, Clock: time.Now, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return p.opened(ctx, s, s.Partitions(), false)
+}
+
+func (p place) upToDate(ctx context.Context) error {
+	s, err := p.schema(ctx)
+	if err == nil {
+		err = s.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("store.migrate is false, and the database %s is not up to date: %w", p, err)
+	}
+	return nil
+}
+
+// passing reports whether an error of the database may mend by itself.
+func (p place) passing(err error) bool { return p.Driver == config.MySQL && mysql.IsPassing(err) }
+
+// opened refuses half a database, which a copy that broke off leaves behind.
+func (p place) opened(ctx context.Context, s store.Store, partitions int, shared bool) (*base, error) {
+	if err := storecopy.Unfinished(ctx, s); err != nil {
+		return nil, joined(fmt.Errorf("open %s: %w", p, err), s.Close)
+	}
+	return &base{Store: s, place: p, partitions: partitions, shared: shared}, nil
+}
+
+// leases returns the leases of a node under which it relays and replies: one
+// process at a time does so for a file, for as long as it runs.
+func (b *base) leases(holder string) chat.Leaser {
+	if s, ok := b.Store.(*sqlite.Store); ok {
+		return s.Alone()
+	}
+	return b.Leaser(holder)
+}
