@@ -21,7 +21,7 @@ const TokenPrefix = "skd_"
 const (
 	tokenBytes = 32 // 256 bits
 	// verifiedFor is how long a token is trusted without asking the store. A
-	// revocation by another process works after that at the latest.
+	// revocation by another process or node works after that at the latest.
 	verifiedFor = 500 * time.Millisecond
 	// sweepAt is how many verified tokens are held before old ones are
 	// dropped.
@@ -130,14 +130,25 @@ func validToken(name string, role Role, agentID, agent string) error {
 	return nil
 }
 
+// rotateTries is how often a rotation that meets others is tried.
+const rotateTries = 10
+
 // Rotate gives an agent a new token in place of the one named after it. If it
-// fails half-way the agent has none, and rotating again mends that.
-func (t *Tokens) Rotate(ctx context.Context, space, agentID, agent string) (chat.Secret, error) {
-	err := t.Revoke(ctx, space, AgentTokenName(agent))
-	if err != nil && !errors.Is(err, ErrNoToken) {
-		return "", err
+// fails half-way the agent has none, and rotating again mends that. Of several
+// rotations at once, whichever comes last has made the live token; one that
+// others overtake again and again gets ErrTokenExists.
+func (t *Tokens) Rotate(ctx context.Context, space, agentID, agent string) (plain chat.Secret, err error) {
+	for range rotateTries {
+		err = t.Revoke(ctx, space, AgentTokenName(agent))
+		if err != nil && !errors.Is(err, ErrNoToken) {
+			return "", err
+		}
+		plain, err = t.Create(ctx, space, "", RoleAgent, agentID, agent)
+		if !errors.Is(err, ErrTokenExists) {
+			return plain, err
+		}
 	}
-	return t.Create(ctx, space, "", RoleAgent, agentID, agent)
+	return "", err
 }
 
 // Verify returns the live token that plain is, or ErrNoToken. Any other error
@@ -146,7 +157,22 @@ func (t *Tokens) Verify(ctx context.Context, plain string) (Token, error) {
 	if !wellFormed.MatchString(plain) {
 		return Token{}, ErrNoToken
 	}
-	hash := sha256.Sum256([]byte(plain))
+	return t.verify(ctx, sha256.Sum256([]byte(plain)))
+}
+
+// Check returns ErrNoToken if the token with this hash, which was verified
+// before, was revoked since. It is for calls that wait, and knows of a
+// revocation when Verify does: at once in this process, within half a second
+// in others.
+func (t *Tokens) Check(ctx context.Context, hash []byte) error {
+	if len(hash) != sha256.Size {
+		return ErrNoToken
+	}
+	_, err := t.verify(ctx, [sha256.Size]byte(hash))
+	return err
+}
+
+func (t *Tokens) verify(ctx context.Context, hash [sha256.Size]byte) (Token, error) {
 	now := t.clock()
 	token, ok, revoked := t.cached(hash, now)
 	if ok {
@@ -201,7 +227,7 @@ func (t *Tokens) List(ctx context.Context, space string) ([]Token, error) {
 }
 
 // Revoke makes the live token of that name useless: at once in this process,
-// within a second in others. ErrNoToken: there is none.
+// within half a second in others. ErrNoToken: there is none.
 func (t *Tokens) Revoke(ctx context.Context, space, name string) error {
 	err := t.store.RevokeToken(ctx, space, name, t.clock().UTC())
 	t.mu.Lock()

@@ -360,3 +360,73 @@ func TestRotate(t *testing.T) {
 		t.Errorf("the new token: %+v, %v", got, err)
 	}
 }
+
+// meddler is a store on which somebody else rotates at the same time.
+type meddler struct {
+	*memory
+	first int // how often the other is first
+}
+
+func (m *meddler) CreateToken(ctx context.Context, t Token) error {
+	if m.first > 0 {
+		m.first--
+		_, hash := NewToken()
+		other := t
+		other.Hash = hash
+		if err := m.memory.CreateToken(ctx, other); err != nil {
+			return err
+		}
+	}
+	return m.memory.CreateToken(ctx, t)
+}
+
+func TestRotationsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		first int
+		err   error
+	}{{1, nil}, {3, nil}, {rotateTries, ErrTokenExists}} {
+		_, m, now := tokenSetup(t)
+		tokens := NewTokens(&meddler{memory: m, first: test.first}, func() time.Time { return *now })
+		plain, err := tokens.Rotate(t.Context(), "default", "id-1", "web-1")
+		if !errors.Is(err, test.err) {
+			t.Fatalf("beaten %d times: %v, want %v", test.first, err, test.err)
+		}
+		if err != nil {
+			continue
+		}
+		if _, err := tokens.Verify(t.Context(), plain.Reveal()); err != nil {
+			t.Errorf("beaten %d times: the new token: %v", test.first, err)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	a, m, now := tokenSetup(t)
+	b := NewTokens(m, func() time.Time { return *now }) // another node
+	plain, err := a.Create(t.Context(), "default", "ci", RolePush, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := b.Verify(t.Context(), plain.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(t.Context(), token.Hash); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Revoke(t.Context(), "default", "ci"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Check(t.Context(), token.Hash); !errors.Is(err, ErrNoToken) {
+		t.Errorf("after a revocation here: %v", err)
+	}
+	*now = now.Add(verifiedFor)
+	if err := b.Check(t.Context(), token.Hash); !errors.Is(err, ErrNoToken) {
+		t.Errorf("half a second after a revocation elsewhere: %v", err)
+	}
+	if err := b.Check(t.Context(), nil); !errors.Is(err, ErrNoToken) {
+		t.Errorf("no token at all: %v", err)
+	}
+}

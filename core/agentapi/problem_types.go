@@ -51,6 +51,8 @@ const (
 	ProblemAgentExists = "/problems/agent-exists"
 	// ProblemOtherInstance: another live process polls with this token.
 	ProblemOtherInstance = "/problems/other-instance"
+	// ProblemJobGone: the job that an Idempotency-Key made is no longer kept.
+	ProblemJobGone = "/problems/job-gone"
 	// ProblemAgentRemoved: the agent that calls was removed.
 	ProblemAgentRemoved = "/problems/agent-removed"
 	// ProblemTooLarge: the body is too large.

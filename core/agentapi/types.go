@@ -125,6 +125,26 @@ type AgentList struct {
 	Agents []Agent `json:"agents"`
 }
 
+// Node is one server of those that share a database.
+type Node struct {
+	ID        string    `json:"id"`
+	Host      string    `json:"host"`
+	Addr      string    `json:"addr"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+	SeenAt    time.Time `json:"seen_at"`
+	Alive     bool      `json:"alive"`
+	// Self marks the server that answers.
+	Self bool `json:"self,omitempty"`
+	// Duties are what it alone does at the moment, for all.
+	Duties []string `json:"duties"`
+}
+
+// NodeList lists servers, the one started last first.
+type NodeList struct {
+	Nodes []Node `json:"nodes"`
+}
+
 // NewAgent names an agent to make.
 type NewAgent struct {
 	Name string `json:"name"`

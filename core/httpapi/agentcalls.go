@@ -30,7 +30,7 @@ func (c *call) poll() error {
 	}
 	long := r
 	r.Wait, long.Wait = c.api.parkAfter, rest
-	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
+	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.waiter(), r)
 	if nothing(answer, err) && lot.stopping.Err() == nil {
 		if lot.park(c, long) {
 			return nil
@@ -42,7 +42,7 @@ func (c *call) poll() error {
 
 // pollFor waits on the connection's own goroutine.
 func (c *call) pollFor(r job.PollRequest) error {
-	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.caller(), r)
+	answer, err := c.api.cfg.Jobs.Poll(c.waiting(r.Wait), c.waiter(), r)
 	return c.handOver(answer, err)
 }
 

@@ -49,7 +49,8 @@ func (c *call) createAgent() error {
 	return c.handToken(a, http.StatusCreated)
 }
 
-// rotateToken gives an agent a new token; the one before ends at once.
+// rotateToken gives an agent a new token. The one before ends at once, also for
+// polls that wait: on other nodes within half a second.
 func (c *call) rotateToken() error {
 	a, err := c.agent()
 	if err != nil {
@@ -63,9 +64,13 @@ func (c *call) rotateToken() error {
 // the token of an agent of the same name that was removed.
 func (c *call) handToken(a job.Agent, status int) error {
 	token, err := c.api.cfg.Tokens.Rotate(c.context(), a.Space, a.ID, a.Name)
+	if errors.Is(err, access.ErrTokenExists) {
+		return fail(agentapi.ProblemConflict, "others rotate this agent's token at the same time; try again").because(err)
+	}
 	if err != nil {
 		return err
 	}
+	c.api.cfg.Jobs.Recheck(a.Space, a.Name) // polls with the token of before end
 	return c.json(status, agentapi.AgentToken{Name: a.Name, Token: token.Reveal()})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/queue"
 )
 
@@ -39,7 +40,9 @@ type Config struct {
 	// Auditor keeps what was refused and what administrators did.
 	Auditor *access.Auditor
 	// Queue may be nil: then GET /v1/events answers 503.
-	Queue  Queue
+	Queue Queue
+	// Nodes may be nil: then GET /v1/nodes answers 503.
+	Nodes  *node.Registry
 	Clock  chat.Clock
 	Logger *slog.Logger
 	// BodyBytes is the largest body of any call; 0 means 16 MiB.
@@ -91,6 +94,9 @@ func New(cfg Config) *API {
 		throttle:  newThrottle(),
 		metrics:   newMetrics(),
 		keepAlive: keepAlive, bodyTime: bodyTime, parkAfter: parkAfter, streamWrite: streamWrite,
+	}
+	if cfg.Nodes != nil {
+		a.metrics.registry.MustRegister(nodeCollector{cfg.Nodes})
 	}
 	a.echo = a.router()
 	return a

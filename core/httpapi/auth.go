@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,7 +35,7 @@ func (c *call) authenticate() error {
 	if errors.Is(err, access.ErrNoToken) {
 		t.failed(c.echo.RealIP(), c.api.clock())
 		c.api.metrics.failedLogins.Inc()
-		return fail(agentapi.ProblemBadToken, "%s", access.ErrNoToken.Error())
+		return badToken()
 	}
 	if err != nil {
 		return err
@@ -124,7 +125,24 @@ func (c *call) sees(j job.Job) bool {
 	return c.decide(access.Request{Action: access.SeeJobs, Agent: j.Agent, Asker: asker}).Allowed
 }
 
+func badToken() error { return fail(agentapi.ProblemBadToken, "%s", access.ErrNoToken.Error()) }
+
 // caller is the agent that calls.
 func (c *call) caller() job.Caller {
 	return job.Caller{Space: c.token.Space, AgentID: c.token.AgentID, Agent: c.token.Agent}
+}
+
+// waiter is the agent that calls and may wait for so long that its token is
+// revoked meanwhile.
+func (c *call) waiter() job.Caller {
+	tokens, hash := c.api.cfg.Tokens, c.token.Hash
+	w := c.caller()
+	w.Check = func(ctx context.Context) error {
+		err := tokens.Check(ctx, hash)
+		if errors.Is(err, access.ErrNoToken) {
+			return badToken()
+		}
+		return err
+	}
+	return w
 }

@@ -199,7 +199,7 @@ func (l *lot) park(c *call, r job.PollRequest) bool {
 		return false
 	}
 	c.parked = true
-	k := &car{lot: l, conn: conn, caller: c.caller(), poll: r, of: of, again: again, answered: make(chan struct{})}
+	k := &car{lot: l, conn: conn, caller: c.waiter(), poll: r, of: of, again: again, answered: make(chan struct{})}
 	// A caller that did not wait for the answer may have sent more already.
 	early, _ := rw.Peek(rw.Reader.Buffered())
 	if used, ok := conn.(*resumed); ok && len(used.early) == 0 {

@@ -191,6 +191,8 @@ var wireTypes = []any{
 	agentapi.Problem{},
 	agentapi.Agent{},
 	agentapi.AgentList{},
+	agentapi.Node{},
+	agentapi.NodeList{},
 	agentapi.NewAgent{},
 	agentapi.AgentToken{},
 	agentapi.Command{},

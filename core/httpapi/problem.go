@@ -127,6 +127,10 @@ var problemKinds = map[string]problemKind{
 		http.StatusConflict, "Another live process polls with this agent's token",
 		"One process at a time serves an agent. Stop the other one, or make an agent of its own for this one.",
 	},
+	agentapi.ProblemJobGone: {
+		http.StatusGone, "The job that this Idempotency-Key made is no longer kept",
+		"It was made, and is past its retention. Take a new key to have it done once more.",
+	},
 	agentapi.ProblemAgentRemoved: {
 		http.StatusGone, "This agent was removed",
 		"Stop calling. Create the agent again and give it the new token if it should go on.",

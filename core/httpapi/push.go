@@ -54,7 +54,7 @@ func (c *call) push() error {
 	if err != nil {
 		return err
 	}
-	if err := created[0].Err; err != nil {
+	if err := refusal(created[0]); err != nil {
 		return unknownAgent(err, p.Agent)
 	}
 	status := http.StatusCreated
@@ -66,6 +66,14 @@ func (c *call) push() error {
 		j = c.await(j, wait)
 	}
 	return c.json(status, wireJob(j))
+}
+
+// refusal says why there is no job to show for a push.
+func refusal(made job.Created) error {
+	if made.Err == nil && made.Duplicate && made.Job.ID == "" {
+		return fail(agentapi.ProblemJobGone, "the push was carried out before, and its job is past its retention")
+	}
+	return made.Err
 }
 
 // await waits until the job is final. It exists whatever happens meanwhile,
@@ -174,8 +182,8 @@ func (c *call) pushBatch() error {
 	}
 	for i, made := range created {
 		at := index[i]
-		if made.Err != nil {
-			answers[at].Problem = c.itemProblem(unknownAgent(made.Err, b.Jobs[at].Agent))
+		if err := refusal(made); err != nil {
+			answers[at].Problem = c.itemProblem(unknownAgent(err, b.Jobs[at].Agent))
 			continue
 		}
 		w := wireJob(made.Job)

@@ -43,6 +43,8 @@ var routes = []route{
 	{http.MethodDelete, "/v1/agents/:name", admins, (*call).removeAgent, nil},
 	{http.MethodPost, "/v1/agents/:name/token", admins, (*call).rotateToken, nil},
 
+	{http.MethodGet, "/v1/nodes", admins, (*call).listNodes, nil},
+
 	{http.MethodPost, "/v1/agent/poll", agentsOnly, (*call).poll, pollBody},
 	{http.MethodPost, "/v1/agent/starts", agentsOnly, (*call).start, pollBody},
 	{http.MethodPost, "/v1/agent/jobs/:id/output", agentsOnly, (*call).output, outputBody},

@@ -21,8 +21,9 @@ const (
 	passedSize = 16384
 )
 
-// throttle counts failed logins per address. Only addresses that failed
-// lately are remembered.
+// throttle counts failed logins per address, on each node for itself: with n
+// nodes an address has n times as many. Only addresses that failed lately are
+// remembered.
 //
 // Many servers may call from one address, and one with a revoked token must
 // not shut the others out. So a token that was good before is looked at even

@@ -36,7 +36,8 @@ func (a *ask) stranger(ctx context.Context) error {
 	return err
 }
 
-// strangers remembers who was answered lately. It may be used concurrently.
+// strangers remembers who was answered lately, on each node for itself: one
+// who meets several nodes may be answered by each. It may be used concurrently.
 type strangers struct {
 	every time.Duration
 	max   int

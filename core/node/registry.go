@@ -37,9 +37,10 @@ type Registry struct {
 	leases *leaser
 	log    *slog.Logger
 
-	mu     sync.Mutex
-	known  []Status // as of the last word; without Duties
-	failed bool
+	mu      sync.Mutex
+	known   []Status  // as of the last word; without Duties
+	knownAt time.Time // when that was, by this node's clock
+	failed  bool
 }
 
 // NewRegistry returns a registry. The node is known to others once it runs.
@@ -84,7 +85,7 @@ func (r *Registry) beat(ctx context.Context, pruned *time.Time) error {
 		return err
 	}
 	r.mu.Lock()
-	r.known = known
+	r.known, r.knownAt = known, time.Now()
 	r.mu.Unlock()
 	if now.Sub(*pruned).Abs() < keepFor/24 {
 		return nil
@@ -158,12 +159,17 @@ func (r *Registry) List(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
-// Known returns what the last word of this node found out, at most a few
-// seconds ago, without asking the database. It has no Duties.
+// Known returns what the last word of this node found out, without asking the
+// database. While that is away, all nodes come to look gone, this one too. It
+// has no Duties.
 func (r *Registry) Known() []Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.known)
+	all := slices.Clone(r.known)
+	for i := range all {
+		all[i].Alive = all[i].Alive && time.Since(r.knownAt) < AliveFor
+	}
+	return all
 }
 
 // Rank says how many nodes that are alive come before this one for the i-th
@@ -171,11 +177,13 @@ func (r *Registry) Known() []Status {
 // or less; 0 is also the answer while nothing is known of others.
 func (r *Registry) Rank(i int) int {
 	var ids []string
-	for _, n := range r.Known() {
+	r.mu.Lock()
+	for _, n := range r.known {
 		if n.Alive {
 			ids = append(ids, n.ID)
 		}
 	}
+	r.mu.Unlock()
 	slices.Sort(ids)
 	at := slices.Index(ids, r.self.ID)
 	if at < 0 {
