@@ -133,7 +133,7 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 		}
 		s.args = append([]string{
 			"--no-defaults",
-			"--datadir=" + filepath.Join(dir, "data"),
+			"--datadir=" + filepath.Join(dir, "data"), "--tmpdir=" + dir,
 			"--init-file=" + filepath.Join(dir, "init.sql"),
 			"--pid-file=" + filepath.Join(dir, "pid"),
 			"--socket=socket", // in the data folder; a whole path may be too long for one
@@ -154,8 +154,11 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 // statements that let the tests in. root comes in by the socket alone.
 func (s *server) install(program, password string) error {
 	data := filepath.Join(s.dir, "data")
-	//nolint:noctx,gosec // ends by itself, and is MariaDB's
-	install := exec.Command(program, append([]string{"--no-defaults", "--datadir=" + data, "--skip-test-db", "--skip-name-resolve"}, runAs()...)...)
+	args := append([]string{
+		"--no-defaults", "--datadir=" + data, "--tmpdir=" + s.dir, "--skip-test-db", "--skip-name-resolve",
+		"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-use-native-aio=0",
+	}, runAs()...)
+	install := exec.Command(program, args...) //nolint:noctx,gosec // ends by itself, and is MariaDB's
 	install.Dir = s.dir
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", program, err, out)

@@ -191,7 +191,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	}
 	throwaway.Program(t, "redis-server", "redis-server")
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestStartForAnother$", "-test.v")
-	cmd.Env = append(os.Environ(), startServer+"=1")
+	cmd.Env = append(os.Environ(), startServer+"=1", "TMPDIR="+t.TempDir())
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
