@@ -83,22 +83,23 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	}
 	n := &node{
 		cfg: cfg, log: log, base: b, queue: q, policy: policy,
-		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.Leaser(self.ID), Logger: log}),
+		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
 		tokens:   access.NewTokens(b, time.Now),
 		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts: events.NewAccounts(time.Now, log),
 		mounts:   map[string]http.Handler{},
 	}
 	n.jobs = job.New(job.Config{
-		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: b.leases(self.ID), Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
+		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: n.registry.Leaser(),
+		Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
 		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
 	})
 	n.relay = events.NewRelay(events.RelayConfig{
-		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: b.leases(self.ID), Logger: log,
+		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
 		Store: b, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
-		Partitions: b.partitions, Lease: b.leases(self.ID), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
+		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
 		Local: localAccounts(cfg), Clock: time.Now, Logger: log,
 	})
 	n.intake = intake.New(intake.Config{
@@ -174,7 +175,7 @@ func (n *node) env(account string) chat.Env {
 func (n *node) api(metricsElsewhere bool) *httpapi.API {
 	return httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
-		Queue: n.queue, Clock: time.Now, Logger: n.log,
+		Queue: n.queue, Nodes: n.registry, Clock: time.Now, Logger: n.log,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
 		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,

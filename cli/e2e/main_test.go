@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 // patience is how long a test waits for something that should come at once.
@@ -42,7 +44,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	return throwaway.Wrap(m).Run()
 }
 
 // result is what a program that ended left behind.
