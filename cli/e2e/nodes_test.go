@@ -241,7 +241,10 @@ func TestWaitsForItsParts(t *testing.T) {
 		defer cancel()
 		answers := waitingAgent(ctx, clientOf(t, server, agent))
 		eventually(t, "the job is pushed", func() bool {
-			_, err := clientOf(t, server, admin).Push(ctx, agentapi.Push{Agent: "web-1", Message: message}, agentapi.PushOptions{IdempotencyKey: message})
+			_, err := clientOf(t, server, admin).Push(ctx, agentapi.Push{Agent: "web-1", Message: message}, agentapi.PushOptions{IdempotencyKey: strings.ReplaceAll(message, " ", "-")})
+			if err != nil {
+				t.Log(err)
+			}
 			return err == nil
 		})
 		if got := <-answers; len(got.Jobs) != 1 || got.Jobs[0].Message != message {
