@@ -22,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 // root is the repository as this package sees it.
@@ -30,7 +32,7 @@ const root = "../.."
 // documents are the ones whose blocks are run, in this order within each.
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
-	"docs/http-api.md", "docs/operations.md", "docs/mysql.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
+	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -58,6 +60,9 @@ func TestDocumentation(t *testing.T) {
 		t.Run(doc, func(t *testing.T) {
 			t.Parallel()
 			n := newNewcomer(t)
+			if doc == "docs/nodes.md" {
+				n.withServers()
+			}
 			for _, b := range blocksOf(t, doc) {
 				n.follow(b)
 			}
@@ -124,6 +129,17 @@ type newcomer struct {
 	// up is the server of the document, started when it is first needed.
 	up       *terminal
 	replacer *strings.Replacer
+	// dsn and redis are the servers of the document, if it needs real ones.
+	dsn, redis string
+}
+
+// withServers gives the document a database and a Redis.
+func (n *newcomer) withServers() {
+	n.t.Helper()
+	n.dsn = throwaway.MariaDB(n.t).Database(n.t)
+	n.redis = throwaway.Redis(n.t, "--user", "skadi", "on", ">secret", "~skadi:*", "&skadi:*", "+@all").Addr
+	n.env = append(n.env, "REDIS_PASSWORD=secret")
+	n.replacer = strings.NewReplacer(n.places()...)
 }
 
 func newNewcomer(t *testing.T) *newcomer {
@@ -150,7 +166,12 @@ func newNewcomer(t *testing.T) *newcomer {
 // places are the paths of the documents as they are here.
 func (n *newcomer) places() []string {
 	in := func(name string) string { return filepath.Join(n.dir, name) }
+	redis := n.redis
+	if redis == "" {
+		redis = "redis.example.com:6379"
+	}
 	return []string{
+		"[redis.example.com:6379]", "[\"" + redis + "\"]",
 		"https://skadi.example.com:8443", "https://localhost:8443",
 		"/etc/skadi/skadi.yaml", in("skadi.yaml"),
 		"/etc/skadi/web-1.token", in("web-1.token"),
@@ -242,6 +263,10 @@ func (n *newcomer) prepare(line string) {
 	if _, err := os.Stat(file); err != nil && strings.Contains(n.replacer.Replace(line), "skadi.yaml") {
 		writeText(n.t, file, "listen: 127.0.0.1:0\nstore: {path: serve.db}\n")
 	}
+	if strings.Contains(line, "store copy") {
+		writeText(n.t, filepath.Join(n.dir, "file.yaml"), "store: {path: serve.db}\n")
+		n.bash("before "+line, "skadi tokens create before --role read -c file.yaml")
+	}
 }
 
 func (n *newcomer) bash(at, script string) {
@@ -312,9 +337,16 @@ func (n *newcomer) yaml(b block) {
 		return
 	}
 	writeCertificate(n.t, n.dir)
-	writeText(n.t, filepath.Join(n.dir, "mysql_dsn"), "skadi:password@tcp(db.example.com:3306)/skadi?tls=true\n")
-	writeText(n.t, filepath.Join(n.dir, "skadi.yaml"), n.replacer.Replace(b.text))
-	n.bash(b.at, filepath.Join(bin, "skadi")+" config check -c skadi.yaml")
+	if n.dsn == "" {
+		n.dsn = "skadi:password@tcp(db.example.com:3306)/skadi?tls=true"
+	}
+	writeText(n.t, filepath.Join(n.dir, "mysql_dsn"), n.dsn+"\n")
+	file := "skadi.yaml"
+	if strings.HasPrefix(b.text, "queue:") {
+		file = "other.yaml" // an alternative, of which the next commands do not know
+	}
+	writeText(n.t, filepath.Join(n.dir, file), n.replacer.Replace(b.text))
+	n.bash(b.at, filepath.Join(bin, "skadi")+" config check -c "+file)
 }
 
 // goCode builds a whole program, and reads a piece of one.
