@@ -8,10 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
+// downAfter is the silence after which a server counts as away. They ask each
+// once a second at most; with less than two seconds they would find servers
+// away that are only slow to answer.
+const downAfter = 2 * time.Second
+
 // SentinelSet is a master and a replica that three Sentinels watch. They find
-// that a server is away after half a second and make the replica the master.
+// that a server is away after two seconds and make the replica the master.
 type SentinelSet struct {
 	// Master is the name of the set, for clients.
 	Master string
@@ -86,9 +92,9 @@ func Sentinel(t testing.TB) *SentinelSet {
 	for _, one := range s.Sentinels {
 		// Redis 7 lets them hear of each other, and mend what came back, in
 		// less than the usual ten seconds; older ones take that long.
-		_, _ = one.do(t.Context(), "sentinel", "debug", "info-period", 500, "publish-period", 200, "ask-period", 200, "tilt-period", 1000)
+		_, _ = one.do(t.Context(), "sentinel", "debug", "ping-period", 200, "info-period", 500, "publish-period", 200, "ask-period", 200)
 		one.Do(t, "sentinel", "monitor", s.Master, "127.0.0.1", master.port(), 2)
-		one.Do(t, "sentinel", "set", s.Master, "down-after-milliseconds", 500, "failover-timeout", 2000)
+		one.Do(t, "sentinel", "set", s.Master, "down-after-milliseconds", downAfter.Milliseconds(), "failover-timeout", 4000)
 	}
 	for _, one := range s.Sentinels {
 		wait(t, "the Sentinels to know each other and the replica", func(ctx context.Context) error {
