@@ -99,7 +99,7 @@ func testEndedConsumer(t *testing.T, h Harness) {
 	done := make(chan error, 1)
 	go func() {
 		done <- q.Consume(ctx, "replies", "one", nil, handlerFuncs{
-			lost: func() { lost <- struct{}{} },
+			lost: func() { signal(lost) },
 			handleCtx: func(ctx context.Context, _ []queue.Message) error {
 				handling <- struct{}{}
 				<-ctx.Done()

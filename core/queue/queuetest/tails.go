@@ -83,8 +83,20 @@ func testSlowSubscriber(t *testing.T, h Harness) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range h.Tail + 1 {
-		publish(t, q, message(fmt.Sprintf("a.%d", i), 0))
+	// What a quick one has, the slow one has been offered too.
+	quick, err := q.Subscribe(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i <= h.Tail; {
+		batch := make([]queue.Message, 0, 50)
+		for ; i <= h.Tail && len(batch) < cap(batch); i++ {
+			batch = append(batch, message(fmt.Sprintf("a.%d", i), 0))
+		}
+		publish(t, q, batch...)
+		for n := 0; n < len(batch); {
+			n += len(wait(t, quick, "what was published"))
+		}
 	}
 	n, late := 0, time.After(patience)
 	for open := true; open; {
