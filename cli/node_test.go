@@ -16,9 +16,10 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(throwaway.Wrap(m)) }
 
 // testNode is a node on a database of its own, started.
 func testNode(t *testing.T, owners ...string) *node {

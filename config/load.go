@@ -105,8 +105,14 @@ func crossCheck(doc *strictyaml.Document, c *Config, already []*strictyaml.Error
 var (
 	storeKeys = [][2]string{{"path", SQLite}, {"dsn", MySQL}}
 	queueKeys = [][2]string{
-		{"addrs", Redis}, {"master", Redis}, {"cluster", Redis}, {"username", Redis}, {"password", Redis}, {"tls", Redis},
-		{"sentinel_username", Redis}, {"sentinel_password", Redis},
+		{"addrs", Redis},
+		{"master", Redis},
+		{"cluster", Redis},
+		{"username", Redis},
+		{"password", Redis},
+		{"tls", Redis},
+		{"sentinel_username", Redis},
+		{"sentinel_password", Redis},
 	}
 )
 
