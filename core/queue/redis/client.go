@@ -7,10 +7,16 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
+
+// clusterReload is how old a client's picture of a Cluster may be. A node that
+// is gone cannot redirect to the replica that took over, so that nothing else
+// tells of it; the client's own default is a minute.
+const clusterReload = 2 * time.Second
 
 // newClient makes the client. Nothing is tried again inside it: whoever calls
 // does so with backoff, and knows then that it did. (A Cluster's redirections
@@ -33,6 +39,7 @@ func (q *Queue) newClient() redis.UniversalClient {
 	case c.Cluster:
 		cluster := o.Cluster()
 		cluster.MaintNotificationsConfig = plain
+		cluster.ClusterStateReloadInterval = clusterReload
 		cluster.NewClient = func(one *redis.Options) *redis.Client {
 			one.OnConnect = q.onConnect(one.Addr)
 			return redis.NewClient(one)
