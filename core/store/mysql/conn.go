@@ -131,7 +131,7 @@ func assign(dest any, value driver.Value) (ok bool) {
 		case int64:
 			*d, ok = v, true
 		case uint64: // some of the server's own variables
-			*d, ok = int64(v), v <= math.MaxInt64
+			*d, ok = int64(v), v <= math.MaxInt64 //nolint:gosec // ok says whether it fits
 		}
 	case *[]byte:
 		var bytes []byte

@@ -73,11 +73,11 @@ func (c *cutConn) Write(b []byte) (int, error) {
 	text := string(bytes.ToValidUTF8(b[5:min(len(b), 200)], nil))
 	switch c.cutter.ask(text) {
 	case cutBefore:
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, errCut
 	case cutDuring:
 		_, _ = c.Conn.Write(b[:len(b)/2])
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return len(b) / 2, errCut
 	case cutAfter:
 		c.deaf = true
@@ -89,7 +89,7 @@ func (c *cutConn) Write(b []byte) (int, error) {
 func (c *cutConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.deaf {
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, errCut
 	}
 	return n, err

@@ -259,7 +259,7 @@ func TestCutStorm(t *testing.T) {
 		all.Go(func() {
 			for range each {
 				l := newLife(s)
-				failed := error(nil)
+				var failed error
 				for n, st := range path {
 					if failed = st.do(t.Context(), l); failed != nil {
 						// A storm may be stronger than all tries of one write,

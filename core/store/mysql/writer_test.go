@@ -143,8 +143,13 @@ func block(t *testing.T, s *Store) (release func()) {
 
 func waitFor(t *testing.T, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.After(20 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-end:
 			t.Fatal("what was waited for did not happen")
 		}
 	}
