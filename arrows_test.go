@@ -19,7 +19,7 @@ const module = "github.com/letserverrun/skadi"
 // jobtest, queuetest) are held to the line of what they test, plus it.
 var arrows = []struct{ from, to string }{
 	{".", "cli"},
-	{"cli", "adapters adapters/terminal agentd/agent config core/* core/chat/* core/queue/redis core/store/* migrations"},
+	{"cli", "adapters adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* migrations"},
 	{"cli/e2e", "core/agentapi"},
 	{"cli/e2e/cluster", ""},
 	{"cli/e2e/cluster/room", "core/chat"},
@@ -42,12 +42,12 @@ var arrows = []struct{ from, to string }{
 	{"core/queue/queuetest", "core/agentapi core/chat core/job core/queue"},
 	{"core/intake", "core/access core/chat core/command core/job core/nearest"},
 	{"core/httpapi", "core/node core/access core/agentapi core/chat core/command core/events core/job core/queue"},
-	{"core/store", "core/access core/chat core/events core/job"},
+	{"core/store", "core/access core/chat core/events core/job core/node"},
 	{"core/store/row", "core/access core/chat core/events core/job"},
-	{"core/store/sqlite", "core/access core/chat core/events core/job core/store core/store/row migrations"},
-	{"core/store/mysql", "core/access core/chat core/events core/job core/store core/store/row migrations"},
+	{"core/store/sqlite", "core/access core/chat core/events core/job core/node core/store core/store/row migrations"},
+	{"core/store/mysql", "core/access core/chat core/events core/job core/node core/store core/store/row migrations"},
 	{"core/store/storecopy", "core/chat core/node core/store core/store/mysql core/store/sqlite"},
-	{"core/store/storetest", "core/access core/chat core/events core/job core/store"},
+	{"core/store/storetest", "core/access core/chat core/events core/job core/node core/store"},
 	{"core/node", "core/chat"},
 
 	{"adapters", "core/chat adapters/*"},

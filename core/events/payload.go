@@ -37,7 +37,7 @@ func message(e job.Event, partitions int) (queue.Message, error) {
 
 // encode writes what json.Marshal would, faster.
 func (p *Payload) encode() ([]byte, error) {
-	b := p.Event.AppendJSON(make([]byte, 0, 320))
+	b := p.AppendJSON(make([]byte, 0, 320))
 	if p.Conversation == nil {
 		return b, nil
 	}
