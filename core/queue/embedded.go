@@ -130,7 +130,8 @@ func (q *Embedded) Consume(ctx context.Context, name, consumer string, partition
 	defer g.leave(c)
 
 	log := q.cfg.Logger.With("group", name, "consumer", consumer)
-	callLost(ctx, h, log)
+	h = Recovering(h, log)
+	h.Lost(ctx)
 	return g.consume(ctx, c, h, log)
 }
 

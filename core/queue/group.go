@@ -2,9 +2,7 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -130,9 +128,9 @@ func (g *group) consume(ctx context.Context, c *consumer, h Handler, log *slog.L
 		switch {
 		case lost:
 			log.Warn("the queue's backlog overflowed; reading from the database instead", "limit", g.q.cfg.Backlog)
-			callLost(ctx, h, log)
+			h.Lost(ctx)
 		case p != nil:
-			g.settle(ctx, p, batch, callHandle(ctx, h, batch), log)
+			g.settle(ctx, p, batch, h.Handle(ctx, batch), log)
 		default:
 			select {
 			case <-ctx.Done():
@@ -235,23 +233,4 @@ func (g *group) stopTimers() {
 			p.timer.Stop()
 		}
 	}
-}
-
-// callHandle turns a panic of the handler into an error.
-func callHandle(ctx context.Context, h Handler, batch []Message) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the handler panicked: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return h.Handle(ctx, batch)
-}
-
-func callLost(ctx context.Context, h Handler, log *slog.Logger) {
-	defer func() {
-		if r := recover(); r != nil {
-			log.Error("the handler panicked when told of a loss", "panic", r)
-		}
-	}()
-	h.Lost(ctx)
 }

@@ -45,11 +45,11 @@ type part struct {
 	tries   int     // failures of the head
 	timer   *time.Timer
 
-	fresh    bool // the group has to be made, and what others left to be taken over
-	news     bool // there may be something to read
-	claim    bool // it is time to look for what dead consumers left
-	acks     []string
-	dead     []deadEntry
+	fresh bool // the group has to be made, and what others left to be taken over
+	news  bool // there may be something to read
+	claim bool // it is time to look for what dead consumers left
+	acks  []string
+	dead  []deadEntry
 }
 
 type deadEntry struct {
@@ -105,10 +105,11 @@ func (q *Queue) Consume(ctx context.Context, name, consumerName string, partitio
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(q.ctx, cancel)()
+	defer context.AfterFunc(q.ctx, cancel)() //nolint:contextcheck // it ends with the queue too
 	c := g.join(consumerName, partitions)
-	defer g.leave(c)
-	return g.consume(ctx, c, h, g.log.With("consumer", consumerName))
+	defer g.leave(ctx, c)
+	log := g.log.With("consumer", consumerName)
+	return g.consume(ctx, c, queue.Recovering(h, log), log)
 }
 
 // join adds a consumer. It is told of Lost once its partitions are set up.
@@ -134,8 +135,8 @@ func (g *group) join(name string, partitions []int) *consumer {
 
 // leave removes a consumer, and writes what it acknowledged, so that whoever
 // is next does not get it again.
-func (g *group) leave(c *consumer) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.q.ctx), opTimeout/3)
+func (g *group) leave(ctx context.Context, c *consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), opTimeout/3)
 	defer cancel()
 	select {
 	case g.io <- struct{}{}: // what the pump reads at the moment belongs to this node
@@ -232,9 +233,9 @@ func (g *group) consume(ctx context.Context, c *consumer, h queue.Handler, log *
 		p, batch, lost := g.take(c)
 		switch {
 		case lost:
-			callLost(ctx, h, log)
+			h.Lost(ctx)
 		case p != nil:
-			g.settle(ctx, p, batch, callHandle(ctx, h, messages(batch)), log)
+			g.settle(ctx, p, batch, h.Handle(ctx, messages(batch)), log)
 		default:
 			select {
 			case <-ctx.Done():

@@ -157,7 +157,7 @@ func (q *Queue) addTogether(ctx context.Context, messages []queue.Message) error
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	keys := make(map[int]string, q.cfg.Partitions)
-	_, err := q.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := q.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for _, m := range messages {
 			key, ok := keys[m.Partition]
 			if !ok {
@@ -168,6 +168,20 @@ func (q *Queue) addTogether(ctx context.Context, messages []queue.Message) error
 		}
 		return nil
 	})
+	return whyAborted(cmds, err)
+}
+
+// whyAborted returns the error that a transaction was given up for, where
+// Redis names it.
+func whyAborted(cmds []redis.Cmder, err error) error {
+	if !redis.HasErrorPrefix(err, "EXECABORT") {
+		return err
+	}
+	for _, cmd := range cmds {
+		if why := cmd.Err(); why != nil && !redis.HasErrorPrefix(why, "EXECABORT") {
+			return why
+		}
+	}
 	return err
 }
 

@@ -195,7 +195,7 @@ func (g *group) gone(p *part, n int) {
 func (g *group) bury(ctx context.Context, p *part, dead []deadEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	_, err := g.q.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+	cmds, err := g.q.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, d := range dead {
 			pipe.XAdd(ctx, &redis.XAddArgs{
 				Stream: tagged(deadPrefix, p.n), MaxLen: deadKept, Approx: true,
@@ -205,7 +205,7 @@ func (g *group) bury(ctx context.Context, p *part, dead []deadEntry) error {
 		}
 		return nil
 	})
-	if redis.HasErrorPrefix(err, "OOM") {
+	if err = whyAborted(cmds, err); redis.HasErrorPrefix(err, "OOM") {
 		// The log has it, and the others of its partition must not wait.
 		ids := make([]string, len(dead))
 		for i, d := range dead {
