@@ -279,6 +279,11 @@ func (p *production) run(ctx context.Context, l fleetLoad) (o outcome, u usage, 
 		var loadErr error
 		o, u, loadErr = p.drive(ctx, l, nodes, dir)
 		nodes = nodes[:l.nodes]
+		if loadErr != nil {
+			for _, n := range nodes {
+				loadErr = fmt.Errorf("%w\nthe node at %s said at last:\n%s", loadErr, n.addr, n.log)
+			}
+		}
 		return loadErr
 	})
 	return o, u, err
