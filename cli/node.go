@@ -211,8 +211,7 @@ func (n *node) close(hurry context.Context) error {
 }
 
 // settle waits until everything is told that this node can tell now, or ctx
-// ends.
-// Conversations that are parked after a failure are not waited for.
+// ends. Conversations that are parked after a failure are not waited for.
 func (n *node) settle(ctx context.Context) {
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
@@ -227,29 +226,4 @@ func (n *node) settle(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// open reports whether something is to be told in the partitions that this
-// node serves.
-func (n *node) open(ctx context.Context) (bool, error) {
-	var own []int // nil: all
-	if n.base.shared {
-		leases, err := n.base.Leases(ctx)
-		if err != nil {
-			return false, err
-		}
-		own = []int{}
-		for part := range n.base.partitions {
-			if slices.ContainsFunc(leases, func(l nodes.Lease) bool {
-				return l.Holder == n.registry.Self().ID && l.Name == events.LeaseOf(part)
-			}) {
-				own = append(own, part)
-			}
-		}
-		if len(own) == 0 {
-			return false, nil
-		}
-	}
-	open, err := n.base.OpenConversations(ctx, own, 1)
-	return len(open) > 0, err
 }

@@ -132,7 +132,7 @@ func explain(err error) error {
 		return err
 	case errors.Is(err, mysql.ErrPktTooLarge), errors.Is(err, driver.ErrSkip), number(err) == erNetPacketTooLarge:
 		return fmt.Errorf("a statement is longer than the database takes: raise max_allowed_packet there (%w)", err)
-	case isConflict(err):
+	case isConflict(err), errors.Is(err, errAgain):
 		return fmt.Errorf("%w: other transactions were in the way at every try (%w)", job.ErrUnavailable, err)
 	case isReadOnly(err):
 		return fmt.Errorf("%w: it takes no writes at the moment, as a replica does (%w)", job.ErrUnavailable, err)
@@ -161,6 +161,9 @@ func explainOpen(c *mysql.Config, err error) error {
 	}
 	server := "the server at " + c.Addr
 	say := func(format string, args ...any) error {
+		if errors.Is(err, job.ErrUnavailable) {
+			return fmt.Errorf("%s (%w)", fmt.Sprintf(format, args...), err)
+		}
 		return fmt.Errorf("%s (%w: %w)", fmt.Sprintf(format, args...), job.ErrUnavailable, err)
 	}
 	switch number(err) {

@@ -24,12 +24,12 @@ func (x *copying) table(ctx context.Context, t table) (p Progress, err error) {
 	}
 	x.Progress(p)
 	if where != "" {
-		if _, err := x.to.db.ExecContext(ctx, `DELETE FROM `+x.to.dialect.name(t.name)+where); err != nil {
+		if _, err := x.to.db.ExecContext(ctx, `DELETE FROM `+x.to.dialect.name(t.name)+where); err != nil { //nolint:gosec // names of the schema
 			return p, err
 		}
 	}
 	b := x.batch(t)
-	rows, err := x.snapshot.QueryContext(ctx, `SELECT `+x.from.dialect.names(b.names)+` FROM `+x.from.dialect.name(t.name)+where)
+	rows, err := x.snapshot.QueryContext(ctx, `SELECT `+x.from.dialect.names(b.names)+` FROM `+x.from.dialect.name(t.name)+where) //nolint:gosec // names of the schema
 	if err != nil {
 		return p, err
 	}
@@ -134,7 +134,7 @@ func (x *copying) flush(ctx context.Context, b *batch) error {
 		return nil
 	}
 	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(b.columns)), ", ") + ")"
-	text := b.insert + strings.TrimSuffix(strings.Repeat(one+", ", b.rows), ", ")
+	text := b.insert + strings.TrimSuffix(strings.Repeat(one+", ", b.rows), ", ") //nolint:gosec // question marks
 	err := x.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, text, b.values...)
 		return err

@@ -102,10 +102,11 @@ func (d dialect) tables(ctx context.Context, db *sql.DB) (map[string]table, erro
 		if stays[in] {
 			continue
 		}
-		known := false
-		if c.kind, known = kindOf(c.dataType); !known {
+		kind, known := kindOf(c.dataType)
+		if !known {
 			return nil, fmt.Errorf("column %s of table %s has the type %s, which no copy knows", c.name, in, c.dataType)
 		}
+		c.kind = kind
 		all[in] = table{name: in, columns: append(all[in].columns, c)}
 	}
 	return all, rows.Err()
