@@ -368,3 +368,29 @@ func freeAddr(t *testing.T) string {
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
+
+// TestRollingUpgrade: a server goes on beside a newer one that only added to
+// the schema, starts again on it, and says so when it cannot go on.
+func TestRollingUpgrade(t *testing.T) {
+	t.Parallel()
+	db := throwaway.MariaDB(t)
+	dsn := db.Database(t)
+	database := dsn[strings.LastIndex(dsn, "/")+1:]
+	p, url, file := startServe(t, onMySQL(dsn))
+	isReady(t, url)
+	db.Exec(t, "INSERT INTO "+database+".goose_db_version (version_id, is_applied) VALUES (99999, 1)")
+	_, second, _ := startServe(t, onMySQL(dsn))
+	isReady(t, second)
+	contains(t, skadi(t, "migrate", "status", "-c", file).expect(t, 0).stdout, "of use to this one too")
+	skadi(t, "migrate", "up", "-c", file).expect(t, 0)
+
+	db.Exec(t, "UPDATE "+database+".settings SET value = '99999' WHERE name = 'min_reader'")
+	notReady(t, url, "schema")
+	notReady(t, second, "schema")
+	contains(t, skadi(t, "migrate", "status", "-c", file).expect(t, 1).stdout, "of a newer Skadi: run that one")
+	contains(t, skadi(t, "migrate", "up", "-c", file).expect(t, 1).stderr, "newer Skadi")
+	p.signal(syscall.SIGTERM)
+	if code, log := p.ends(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, log)
+	}
+}
