@@ -31,41 +31,44 @@ func (o *selectOp) decideAll(t *tx, jobs []*held) (err error) {
 	return nil
 }
 
-const (
-	fromClaimable = ` FROM jobs j FORCE INDEX (jobs_of_agent)
-		WHERE j.stage = ` + stageQueuing + ` AND j.space = ? AND j.agent = ? AND j.offered_until <= ?`
+// What follows SELECT in the queries that select jobs. now is the time as it
+// stands in a statement.
 
-	fromDue = ` FROM jobs j FORCE INDEX (jobs_sweep) WHERE j.sweep > 0 AND j.sweep <= ? ORDER BY j.sweep LIMIT ?`
+func fromClaimable(now string) string {
+	return ` FROM jobs j FORCE INDEX (jobs_of_agent)
+		WHERE j.stage = ` + stageQueuing + ` AND j.space = ? AND j.agent = ? AND j.offered_until <= ` + now
+}
 
-	// The agents that have a queuing job are found by leaping from one to the
-	// next in the index. An agent seen in the far future was seen before the
-	// clock was set back, which says nothing of today.
-	fromSilent = ` FROM (
-			SELECT space, agent FROM jobs FORCE INDEX (jobs_of_agent) WHERE stage = ` + stageQueuing + ` GROUP BY stage, space, agent
+func fromDue(now string) string {
+	return ` FROM jobs j FORCE INDEX (jobs_sweep) WHERE j.sweep > 0 AND j.sweep <= ` + now + ` ORDER BY j.sweep LIMIT ?`
+}
+
+// The agents that have a queuing job are found by leaping from one to the next
+// in the index. An agent seen in the far future was seen before the clock was
+// set back, which says nothing of today.
+func fromSilent(now string) string {
+	return ` FROM (
+			SELECT space, agent FROM jobs FORCE INDEX (jobs_of_agent) WHERE stage = ` + stageQueuing + ` GROUP BY space, agent
 		) q STRAIGHT_JOIN jobs j FORCE INDEX (jobs_of_agent)
 			ON j.stage = ` + stageQueuing + ` AND j.space = q.space AND j.agent = q.agent
 		WHERE NOT EXISTS (SELECT 1 FROM agents a FORCE INDEX (agents_name) WHERE a.space = q.space AND a.live_name = q.agent
-			AND a.last_seen_at > ? AND a.last_seen_at < ?)
+			AND a.last_seen_at > ` + now + ` - ? AND a.last_seen_at < ` + now + ` + ?)
 		LIMIT ?`
+}
 
-	fromQueuingOf = ` FROM jobs j FORCE INDEX (jobs_of_agent)
-		WHERE j.stage IN (` + stageQueuing + `, ` + stageWaiting + `) AND j.space = ? AND j.agent = ? ORDER BY j.num LIMIT ?`
-)
+const fromQueuingOf = ` FROM jobs j FORCE INDEX (jobs_of_agent)
+	WHERE j.stage IN (` + stageQueuing + `, ` + stageWaiting + `) AND j.space = ? AND j.agent = ? ORDER BY j.num LIMIT ?`
 
 // anySelected reports whether there is anything to select, without waiting
 // for a writer.
 func (s *Store) anySelected(ctx context.Context, sel job.Selection) (bool, error) {
-	now, err := s.Now(ctx)
-	if err != nil {
-		return false, err
-	}
 	var one int64
 	if sel.Kind == job.SelectClaimable {
-		return s.row(ctx, `SELECT 1`+fromClaimable+` AND EXISTS (SELECT 1 FROM agents a FORCE INDEX (agents_name)
+		return s.row(ctx, `SELECT 1`+fromClaimable(s.nowText())+` AND EXISTS (SELECT 1 FROM agents a FORCE INDEX (agents_name)
 				WHERE a.space = j.space AND a.live_name = j.agent AND a.paused_at = 0) LIMIT 1`,
-			[]any{sel.Space, sel.Agent, row.Micros(now)}, &one)
+			[]any{sel.Space, sel.Agent}, &one)
 	}
-	from, args, err := selection(sel, row.Micros(now))
+	from, args, err := selection(sel, s.nowText())
 	if err != nil {
 		return false, err
 	}
@@ -74,13 +77,13 @@ func (s *Store) anySelected(ctx context.Context, sel job.Selection) (bool, error
 
 // selection returns a selection's query without what it selects, and its
 // arguments without the limit.
-func selection(sel job.Selection, now int64) (from string, args []any, err error) {
+func selection(sel job.Selection, now string) (from string, args []any, err error) {
 	switch sel.Kind {
 	case job.SelectDue:
-		return fromDue, []any{now}, nil
+		return fromDue(now), nil, nil
 	case job.SelectSilent:
 		silent := sel.SilentFor.Microseconds()
-		return fromSilent, []any{now - silent, now + silent}, nil
+		return fromSilent(now), []any{silent, silent}, nil
 	case job.SelectQueuingOf:
 		return fromQueuingOf, []any{sel.Space, sel.Agent}, nil
 	case job.SelectByID, job.SelectClaimable:
@@ -130,8 +133,8 @@ func (t *tx) claim(key agentKey, ops []*selectOp) error {
 	}
 	// What this transaction has changed already may be among them.
 	limit := int64(most + len(t.changed))
-	from, err := t.query(`SELECT `+row.JobColumns+fromClaimable+` ORDER BY j.num LIMIT ?`+t.s.forUpdate,
-		key.space, key.name, row.Micros(t.now), limit)
+	from, err := t.query(`SELECT `+row.JobColumns+fromClaimable(t.nowText())+` ORDER BY j.num LIMIT ?`+t.s.forUpdate,
+		key.space, key.name, limit)
 	if err != nil {
 		return err
 	}
@@ -153,13 +156,13 @@ func (t *tx) claim(key agentKey, ops []*selectOp) error {
 // number, those that still are what was looked for.
 func (t *tx) selected(sel job.Selection) ([]*held, error) {
 	if sel.Kind == job.SelectDue {
-		from, err := t.query(`SELECT `+row.JobColumns+fromDue+t.s.forUpdate, row.Micros(t.now), int64(sel.Max+len(t.changed)))
+		from, err := t.query(`SELECT `+row.JobColumns+fromDue(t.nowText())+t.s.forUpdate, int64(sel.Max+len(t.changed)))
 		if err != nil {
 			return nil, err
 		}
 		return t.hold(from, sel.Max)
 	}
-	find, args, err := selection(sel, row.Micros(t.now))
+	find, args, err := selection(sel, t.nowText())
 	if err != nil {
 		return nil, refuse(err)
 	}

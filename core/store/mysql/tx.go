@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ func (s *Store) time(us int64) time.Time {
 	}
 	return row.Time(us)
 }
+
+// nowText is the time as it stands in a statement.
+func (t *tx) nowText() string { return strconv.FormatInt(row.Micros(t.now), 10) }
 
 // apply does the members' work: first what is created, then what names jobs
 // by ID, then what selects jobs, then the rest. The members ran at the same

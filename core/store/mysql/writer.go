@@ -20,6 +20,8 @@ const (
 	// pauses of lostPause at most: about two seconds in all.
 	lostTries = 8
 	lostPause = 500 * time.Millisecond
+	// lostFor is for how long, where each try takes its time.
+	lostFor = 5 * time.Second
 	// unsureFor is how long it is tried to find out whether a COMMIT without
 	// an answer came to be: longer than a server takes to start again.
 	unsureFor = 60 * time.Second
@@ -98,7 +100,7 @@ func worthReplay(err error) bool {
 // written, unless it says that this is not known.
 func (w *writer) do(batch []*member) error {
 	conflicts, lost := 0, 0
-	for {
+	for begun := time.Now(); ; {
 		t, sent, err := w.try(batch)
 		if err == nil {
 			w.committed(t, batch)
@@ -132,8 +134,9 @@ func (w *writer) do(batch []*member) error {
 		default:
 			return err
 		}
-		// While the database is away, nobody is kept waiting to be told so.
-		if lost >= lostTries || w.down && lost > 1 {
+		// While the database is known to be away, nobody is kept waiting to be
+		// told so.
+		if lost >= lostTries || lost > 1 && time.Since(begun) > lostFor || w.down && w.conn == nil {
 			w.down = w.conn == nil
 			return err
 		}
