@@ -32,7 +32,7 @@ const root = "../.."
 // documents are the ones whose blocks are run, in this order within each.
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
-	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
+	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -227,7 +227,7 @@ func (n *newcomer) follow(b block) {
 		n.yaml(b)
 	case "go":
 		n.goCode(b)
-	case "text", "ini", "json":
+	case "text", "ini", "json", "js": // js is run by the tests of core/queue/redis
 	default:
 		n.t.Errorf("%s: no test knows blocks of %q", b.at, b.lang)
 	}
