@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -12,19 +11,24 @@ import (
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
-// deleteBatch is how many rows one DELETE names.
-const deleteBatch = 200
+const (
+	// deleteBatch is how many rows one DELETE names.
+	deleteBatch = 200
+	// readBatch is how many events one SELECT names.
+	readBatch = 200
+)
 
 // Numbers of the outbox are given out before their transactions end, and some
 // servers give them out in blocks. So rows are read as they are there, and one
 // waits while an older event of the same subject has a higher number.
 const (
-	unpublishedQuery = `SELECT u.seq, ` + row.EventColumns + ` FROM (
-			SELECT u.seq, u.subject, u.version FROM unpublished u
-			WHERE NOT EXISTS (SELECT 1 FROM unpublished l FORCE INDEX (unpublished_of)
-				WHERE l.subject = u.subject AND l.version < u.version AND l.seq > u.seq)
-			ORDER BY u.seq LIMIT ?
-		) u JOIN events e ON e.subject = u.subject AND e.version = u.version` + row.JoinJob + ` ORDER BY u.seq`
+	unpublishedQuery = `SELECT u.seq, u.subject, u.version FROM unpublished u
+		WHERE NOT EXISTS (SELECT 1 FROM unpublished l FORCE INDEX (unpublished_of)
+			WHERE l.subject = u.subject AND l.version < u.version AND l.seq > u.seq)
+		ORDER BY u.seq LIMIT ?`
+
+	// What follows is ofEvents.
+	eventsQuery = `SELECT ` + row.EventColumns + ` FROM events e` + row.JoinJob + `WHERE `
 
 	backlogQuery = `SELECT COUNT(*) FROM untold`
 
@@ -32,16 +36,11 @@ const (
 		ORDER BY u.seq LIMIT 1`
 )
 
-type eventKey struct {
-	subject string
-	version int64
-}
-
 // outboxNumbers remembers the numbers of the events that were read to be
 // published, since a row is found soonest by its number.
 type outboxNumbers struct {
 	mu   sync.Mutex
-	seqs map[eventKey]int64
+	seqs map[row.EventKey]int64
 }
 
 // maxOutboxNumbers bounds what is remembered of events that were read and
@@ -52,20 +51,20 @@ func (o *outboxNumbers) add(events []job.Event, seqs []int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.seqs == nil || len(o.seqs) > maxOutboxNumbers {
-		o.seqs = make(map[eventKey]int64, len(events))
+		o.seqs = make(map[row.EventKey]int64, len(events))
 	}
 	for i := range events {
-		o.seqs[eventKey{events[i].Subject, events[i].Version}] = seqs[i]
+		o.seqs[row.KeyOf(&events[i])] = seqs[i]
 	}
 }
 
 // take returns the numbers of the events and forgets them; others are the
 // events whose number is not known.
-func (o *outboxNumbers) take(events []job.Event) (seqs []int64, others []eventKey) {
+func (o *outboxNumbers) take(events []job.Event) (seqs []int64, others []row.EventKey) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range events {
-		k := eventKey{events[i].Subject, events[i].Version}
+		k := row.KeyOf(&events[i])
 		if seq, known := o.seqs[k]; known {
 			seqs = append(seqs, seq)
 			delete(o.seqs, k)
@@ -78,25 +77,55 @@ func (o *outboxNumbers) take(events []job.Event) (seqs []int64, others []eventKe
 }
 
 // Unpublished implements events.Store.
-func (s *Store) Unpublished(ctx context.Context, max int) (events []job.Event, err error) {
+func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
 	from, err := s.query(ctx, unpublishedQuery, int64(max))
 	if err != nil {
 		return nil, err
 	}
-	var r row.Event
-	var seq int64
-	var seqs []int64
-	var failed error
-	err = row.Each(from, append([]any{&seq}, r.Dest()...), func() {
-		e, err := r.Read()
-		if err != nil {
-			failed = err
+	var (
+		events  []job.Event
+		seqs    []int64
+		missing []row.EventKey // those not remembered
+		at      = map[row.EventKey]int{}
+		seq     int64
+		key     row.EventKey
+	)
+	err = row.Each(from, []any{&seq, &key.Subject, &key.Version}, func() {
+		event := job.Event{}
+		if e, ok := s.recent.Get(key); ok {
+			event = e.Event
+		} else {
+			missing = append(missing, key)
+			at[key] = len(events)
 		}
-		events, seqs = append(events, e), append(seqs, seq)
+		events, seqs = append(events, event), append(seqs, seq)
 	})
-	if err = errors.Join(s.explain(err), failed); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, s.explain(err)
 	}
+	for batch := range slices.Chunk(missing, readBatch) {
+		which, args := ofEvents("e.", batch)
+		from, err := s.query(ctx, eventsQuery+which, args...)
+		if err != nil {
+			return nil, err
+		}
+		read, err := row.Events(from)
+		if err != nil {
+			return nil, s.explain(err)
+		}
+		for _, e := range read {
+			events[at[row.KeyOf(&e)]] = e
+		}
+	}
+	// Those that were removed between the two reads are no more.
+	there := 0
+	for i := range events {
+		if events[i].Subject != "" {
+			events[there], seqs[there] = events[i], seqs[i]
+			there++
+		}
+	}
+	events, seqs = events[:there], seqs[:there]
 	s.outbox.add(events, seqs)
 	return events, nil
 }
@@ -107,28 +136,33 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 		return nil
 	}
 	seqs, others := s.outbox.take(events)
-	return s.write(ctx, len(events), func(t *tx) error {
+	err := s.write(ctx, len(events), func(t *tx) error {
 		for batch := range slices.Chunk(seqs, deleteBatch) {
 			if _, err := t.exec(`DELETE FROM unpublished WHERE seq IN `+in(len(batch)), anys(batch)...); err != nil {
 				return err
 			}
 		}
 		for batch := range slices.Chunk(others, deleteBatch) {
-			which, args := ofEvents(batch)
+			which, args := ofEvents("", batch)
 			if _, err := t.exec(`DELETE FROM unpublished WHERE `+which, args...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		s.recent.Remove(events)
+	}
+	return err
 }
 
 // ofEvents is a condition that rows are of these events, in the form that
-// both servers read from an index.
-func ofEvents(keys []eventKey) (which string, args []any) {
-	const one = `(subject = ? AND version = ?)`
+// both servers read from an index. prefix is the table's name, with a dot, if
+// the query has several.
+func ofEvents(prefix string, keys []row.EventKey) (which string, args []any) {
+	one := `(` + prefix + `subject = ? AND ` + prefix + `version = ?)`
 	for _, k := range keys {
-		args = append(args, k.subject, k.version)
+		args = append(args, k.Subject, k.Version)
 	}
 	return `(` + one + strings.Repeat(` OR `+one, len(keys)-1) + `)`, args
 }

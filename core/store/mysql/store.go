@@ -27,6 +27,8 @@ type Store struct {
 	partitions int
 	// outbox are the numbers of events that were read to be published.
 	outbox outboxNumbers
+	// recent are events that were written and are not published yet.
+	recent row.RecentEvents
 	// forUpdate ends a SELECT that leaves alone what another transaction has
 	// locked.
 	forUpdate string

@@ -32,18 +32,18 @@ func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
 	var (
 		events  []job.Event
 		seqs    []int64 // of those not remembered
-		missing = map[eventKey]int{}
+		missing = map[row.EventKey]int{}
 		seq     int64
-		key     eventKey
+		key     row.EventKey
 	)
 	for rows.Next() {
-		if err := rows.Scan(&seq, &key.subject, &key.version); err != nil {
+		if err := rows.Scan(&seq, &key.Subject, &key.Version); err != nil {
 			return nil, errors.Join(s.read.explain(err), rows.Close())
 		}
 		if events == nil {
 			events = make([]job.Event, 0, min(max, 256))
 		}
-		if e, ok := s.recent.get(key); ok && e.Seq == seq {
+		if e, ok := s.recent.Get(key); ok && e.Seq == seq {
 			events = append(events, e.Event)
 			continue
 		}
@@ -65,7 +65,7 @@ func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
 		return nil, s.read.explain(err)
 	}
 	for i := range read {
-		if at, ok := missing[keyOf(&read[i])]; ok {
+		if at, ok := missing[row.KeyOf(&read[i])]; ok {
 			events[at] = read[i]
 		}
 	}
@@ -83,11 +83,11 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 	var seqs []int64
 	var others [][2]any
 	for i := range events {
-		k := keyOf(&events[i])
-		if e, ok := s.recent.get(k); ok {
+		k := row.KeyOf(&events[i])
+		if e, ok := s.recent.Get(k); ok {
 			seqs = append(seqs, e.Seq)
 		} else {
-			others = append(others, [2]any{k.subject, k.version})
+			others = append(others, [2]any{k.Subject, k.Version})
 		}
 	}
 	slices.Sort(seqs)
@@ -109,7 +109,7 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 		return err
 	}})
 	if err == nil {
-		s.recent.remove(events)
+		s.recent.Remove(events)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 const (
@@ -27,7 +28,7 @@ type writerState struct {
 	agentKeys map[string]agentKey
 	// jobs are live ones as they stand, since a job that was just made is
 	// claimed soon, and one that was claimed is reported.
-	jobs generations[jobKey, *job.Job]
+	jobs row.Generations[jobKey, *job.Job]
 	// outbox is the last number of an event; negative if it is not known.
 	outbox int64
 }
@@ -82,8 +83,8 @@ func (s *writerState) refresh(w *writer) error {
 	if version != s.version || s.agents == nil || len(s.agents) > maxKnownAgents {
 		s.agents, s.agentKeys = map[agentKey]*job.Agent{}, map[string]agentKey{}
 		s.version, s.outbox = version, -1
-		s.jobs.clear()
-		s.jobs.max = maxKnownJobs
+		s.jobs.Clear()
+		s.jobs.Max = maxKnownJobs
 	}
 	return nil
 }
@@ -92,10 +93,10 @@ func (s *writerState) refresh(w *writer) error {
 func (s *writerState) know(j *job.Job) {
 	key := jobKey{j.Space, j.ID}
 	if j.Status.Final() || j.Result != nil || len(j.Late) > 0 || len(j.Message) > maxKnownMessage {
-		s.jobs.remove(key)
+		s.jobs.Remove(key)
 		return
 	}
-	s.jobs.put(key, j)
+	s.jobs.Put(key, j)
 }
 
 // take takes n numbers of the outbox and returns the one before the first.

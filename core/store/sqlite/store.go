@@ -38,7 +38,7 @@ type Store struct {
 	log    *slog.Logger
 	write  *writer
 	read   *readers
-	recent *recentEvents
+	recent row.RecentEvents
 	alone  alone
 	// partitions is how many partitions conversations are spread over.
 	partitions int
@@ -63,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{path: path, clock: c.Clock, log: c.Logger, recent: newRecentEvents(), alone: alone{path: path + ".lock"}}
+	s := &Store{path: path, clock: c.Clock, log: c.Logger, alone: alone{path: path + ".lock"}}
 	if err := s.open(ctx, c); err != nil {
 		return nil, fmt.Errorf("open the database: %w", explainOpen(path, err))
 	}

@@ -101,7 +101,7 @@ func (t *tx) load(keys []jobKey) error {
 	t.loaded = make(map[jobKey]*job.Job, len(keys))
 	bySpace := map[string][]string{}
 	for _, k := range keys {
-		if j, ok := t.w.state.jobs.get(k); ok {
+		if j, ok := t.w.state.jobs.Get(k); ok {
 			t.loaded[k] = j
 		} else {
 			bySpace[k.space] = append(bySpace[k.space], k.id)

@@ -284,7 +284,7 @@ func (w *writer) try(batch []*member) error {
 	defer func() { clear(t.args); w.args = t.args }()
 	err := w.transact(t, batch)
 	if err == nil {
-		w.store.recent.add(t.events)
+		w.store.recent.Add(t.events)
 		for _, f := range t.after {
 			f()
 		}
