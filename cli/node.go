@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
@@ -173,13 +175,17 @@ func (n *node) env(account string) chat.Env {
 // api is the HTTP API with the mounts of the accounts added so far. Its metrics
 // may be served elsewhere.
 func (n *node) api(metricsElsewhere bool) *httpapi.API {
-	return httpapi.New(httpapi.Config{
+	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Clock: time.Now, Logger: n.log,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
 		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,
 	})
+	if c, ok := n.queue.eventQueue.(prometheus.Collector); ok {
+		api.Registry().MustRegister(c)
+	}
+	return api
 }
 
 // start sets the parts going that move jobs and tell what happens to them.

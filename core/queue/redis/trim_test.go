@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -154,6 +153,6 @@ func TestBacklog(t *testing.T) {
 		if err == nil && (b["replies"] != 0 || b["service"] != 7) {
 			err = fmt.Errorf("it is %v", b)
 		}
-		return errors.Join(err)
+		return err
 	})
 }
