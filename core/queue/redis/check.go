@@ -35,6 +35,12 @@ func (q *Queue) check(ctx context.Context) error {
 		return q.explain(err)
 	}
 	q.checkEviction(ctx)
+	if cluster, ok := q.client.(*redis.ClusterClient); ok {
+		// Meets all masters, so that one that answers later is known to be new.
+		if err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.Ping(ctx).Err() }); err != nil {
+			return q.explain(err)
+		}
+	}
 	q.checked.Store(true)
 	return nil
 }
@@ -135,6 +141,8 @@ func (q *Queue) checkRights(ctx context.Context) error {
 		{"xpending", stream, "check"},
 		{"xack", stream, "check", "0-1"},
 		{"xinfo", "groups", stream},
+		{"xinfo", "consumers", stream, "check"},
+		{"xgroup", "delconsumer", stream, "check", "check"},
 		{"xlen", stream},
 		{"xrange", stream, "-", "+", "COUNT", "1"},
 		{"xrevrange", stream, "+", "-", "COUNT", "1"},

@@ -20,6 +20,8 @@ const (
 	DefaultPoll       = 500 * time.Millisecond
 	DefaultClaimIdle  = 30 * time.Second
 	DefaultTrimEvery  = 5 * time.Second
+	// DefaultForgetAfter is longer than a node may be frozen and go on.
+	DefaultForgetAfter = 24 * time.Hour
 )
 
 // Config says where Redis is and how the queue behaves. Addrs and Node are
@@ -63,7 +65,10 @@ type Config struct {
 	ClaimIdle time.Duration
 	// TrimEvery is how often a node that publishes trims the streams.
 	TrimEvery time.Duration
-	Logger    *slog.Logger
+	// ForgetAfter is after how long the name of a consumer that left nothing
+	// is removed.
+	ForgetAfter time.Duration
+	Logger      *slog.Logger
 }
 
 func (c *Config) setDefaults() {
@@ -77,6 +82,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Poll, DefaultPoll)
 	setDefault(&c.ClaimIdle, DefaultClaimIdle)
 	setDefault(&c.TrimEvery, DefaultTrimEvery)
+	setDefault(&c.ForgetAfter, DefaultForgetAfter)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -63,12 +63,42 @@ func (g *group) setUp(ctx context.Context, t *task) error {
 	if err := g.takeOver(ctx, t, 0); err != nil {
 		return err
 	}
+	if err := g.forgetConsumers(opCtx, t); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t.p.fresh = false
 	for c := range g.consumers {
 		if c.wants(t.p.n) && !slices.ContainsFunc(c.partitions, func(n int) bool { return g.parts[n] != nil && g.parts[n].fresh }) {
 			g.lose(c)
+		}
+	}
+	return nil
+}
+
+// forgetConsumers removes the names of nodes that are long gone and left
+// nothing, which Redis keeps for ever otherwise.
+func (g *group) forgetConsumers(ctx context.Context, t *task) error {
+	cmd := keyed(ctx, []any{"xinfo", "consumers", t.p.key, g.name})
+	if err := g.q.client.Process(ctx, cmd); err != nil {
+		return err
+	}
+	answer, err := cmd.Slice()
+	if err != nil {
+		return err
+	}
+	for _, one := range answer {
+		list, _ := one.([]any)
+		m := pairs(list)
+		name, _ := m["name"].(string)
+		pending, _ := m["pending"].(int64)
+		idle, _ := m["idle"].(int64)
+		if name == t.consumer || pending > 0 || time.Duration(idle)*time.Millisecond < g.q.cfg.ForgetAfter {
+			continue
+		}
+		if err := g.q.client.XGroupDelConsumer(ctx, t.p.key, g.name, name).Err(); err != nil {
+			return err
 		}
 	}
 	return nil

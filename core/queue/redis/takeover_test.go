@@ -3,8 +3,10 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	client "github.com/redis/go-redis/v9"
@@ -169,5 +171,37 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	}
 	if n := q.Stats().Dead; n != 1 {
 		t.Errorf("%d are counted, want 1", n)
+	}
+}
+
+func TestLongGoneConsumersAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := throwaway.Redis(t)
+	cfg := quick(r.Addr)
+	cfg.ForgetAfter = time.Millisecond
+	q := open(t, cfg)
+	consume(t, q, "replies", "one", newReader())()
+	publish(t, q, message("a", 0))
+	hold(t, r, "replies", "owes something", "skadi:events:{0}", 1)
+	names := func() (names []string) {
+		for _, c := range r.Client(t).XInfoConsumers(t.Context(), "skadi:events:{0}", "replies").Val() {
+			names = append(names, c.Name)
+		}
+		return names
+	}
+	r.Do(t, "xgroup", "createconsumer", "skadi:events:{0}", "replies", "long gone")
+	until(t, "it to be idle", func() error {
+		for _, c := range r.Client(t).XInfoConsumers(t.Context(), "skadi:events:{0}", "replies").Val() {
+			if c.Name == "long gone" && c.Idle > cfg.ForgetAfter {
+				return nil
+			}
+		}
+		return errors.New("not yet")
+	})
+	h := newReader()
+	consume(t, q, "replies", "two", h, 0)
+	expect(t, h, "a") // claimed first, so that the other owes nothing either
+	if got := names(); slices.Contains(got, "long gone") || !slices.Contains(got, "two") {
+		t.Errorf("the consumers are %v", got)
 	}
 }
