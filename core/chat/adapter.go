@@ -53,6 +53,34 @@ type Env struct {
 	HTTP  *http.Client
 	KV    KV
 	Lease Leaser
+	// Viewer tells what a person may see.
+	Viewer Viewer
+	// URL is where the far side reaches the adapter's Handler, with a slash at
+	// its end; empty where the config names no public URL.
+	URL string
+}
+
+// Viewer tells what one person may see, for channels that have a page for
+// each person.
+type Viewer interface {
+	// Overview returns the agents that who may see and the newest jobs that
+	// who has sent. groups are as in [Inbound].
+	Overview(ctx context.Context, who Sender, groups []string) (Overview, error)
+}
+
+// Overview is what one person may see.
+type Overview struct {
+	Agents []AgentState
+	// Jobs are the newest first, at most ten.
+	Jobs []Card
+}
+
+// AgentState is an agent as its users see it.
+type AgentState struct {
+	Name   string
+	Online bool
+	// SeenAt is when the agent last checked in; zero if it never did.
+	SeenAt time.Time
 }
 
 // Clock tells the time; tests inject their own.

@@ -40,6 +40,18 @@ type ConversationRef struct {
 	// account. Replies keep their order within one Key.
 	Key  string          `json:"key"`
 	Data json.RawMessage `json:"data,omitempty"`
+	// Quota bounds the answers to one message; nil means as the channel's
+	// Capabilities say.
+	Quota *Quota `json:"quota,omitempty"`
+}
+
+// Quota is how much the far side lets an adapter say in answer to one message.
+// Where it is set, nothing is edited and no live output is shown.
+type Quota struct {
+	// Messages is how many may be sent.
+	Messages int `json:"messages"`
+	// Until is when the last may be sent; zero means any time.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // MessageRef names one message that an adapter sent, so that it can be edited.
@@ -63,6 +75,16 @@ type Inbound struct {
 	// Addressed says that the message was meant for Skadi: a mention, a slash
 	// command, a button. Others are ignored unless Direct is set.
 	Addressed bool
+	// Followed says that the message stands in a thread where Skadi takes
+	// part. It is carried out if it is a command that the sender may give, and
+	// otherwise passed over without a word, since people talk there too.
+	Followed bool
+	// Joined says that Skadi was added to the conversation, and Text is empty:
+	// it introduces itself.
+	Joined bool
+	// Groups are the channel's own groups that it says the sender is in, each
+	// as workspace/ID; rules name them as account:workspace/ID.
+	Groups []string
 	// At is when the channel says that the message was sent.
 	At time.Time
 }
