@@ -19,12 +19,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	chattest.Run(t, chattest.Harness{
-		Conversations: 1,
+		Conversations: 1, RunsOnce: true,
 		Start:         startPipe,
 		Displays: strings.NewReplacer(
 			"\x1b[2J", "", "\x1b[31m", "", "\x1b]0;title\x07", "", "\u202e", `\u202e`).Replace,
+		DisplaysOutput: func(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") },
 		Bad: []chattest.Bad{
-			{Name: "empty line", Do: line("")},
+			{Name: "empty", Do: line("")},
 			{Name: "blank line", Do: line(" \t ")},
 			{Name: "line without end", Do: line(strings.Repeat("x", 2<<20))},
 		},

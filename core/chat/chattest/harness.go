@@ -1,21 +1,9 @@
-// Package chattest is the conformance suite that every adapter passes. Each
-// adapter's tests give it a harness: a fake far side that speaks as the real
-// one does, not written with the adapter's own client.
 package chattest
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"log/slog"
 	"net/http"
-	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -23,11 +11,8 @@ import (
 // Account is the name of the account that the suite gives every adapter.
 const Account = "work"
 
-// patience is how long the suite waits for what must happen. Nothing is
-// measured by it.
-const patience = 20 * time.Second
-
-// Harness makes far sides and says what is peculiar to them.
+// Harness makes far sides and says what is peculiar to them. Only Start and
+// Conversations are required; what else is left out is not tested.
 type Harness struct {
 	// Start starts a far side and makes an adapter that works with it. Both
 	// end with the test. The suite runs the adapter.
@@ -35,29 +20,73 @@ type Harness struct {
 	// Conversations is how many conversations the far side has, threads
 	// included; at least 1.
 	Conversations int
+	// People is how many people write there; 0 means one.
+	People int
+	// Ways are the further ways to ask something that the channel has, beside
+	// what Say does of itself: a direct message, a slash command. Message.Way
+	// is one of them.
+	Ways []string
+	// AnswerWithin is how long the far side waits until it takes what it
+	// delivered for lost; 0 where it waits for ever.
+	AnswerWithin time.Duration
+	// Notifies says that the channel can notify a person.
+	Notifies bool
+	// RunsOnce is set where Run cannot be called again once it has returned,
+	// because what it reads from is used up.
+	RunsOnce bool
+
 	// Displays is how text from core is to be seen, where the channel cannot
 	// show every character; nil means as it is.
 	Displays func(text string) string
+	// DisplaysOutput is the same for the output on a card; nil means as
+	// Displays says.
+	DisplaysOutput func(text string) string
 	// Arrives is how text that a person wrote reaches core; nil means as it is.
 	Arrives func(text string) string
-	// Bad are inputs that the adapter must refuse or ignore.
+
+	// Bad are inputs that the adapter must refuse or ignore. An adapter that
+	// is chat.Pushed has one whose name begins with each of BadKinds.
 	Bad []Bad
-	// Failures are ways in which the far side can fail to take a message.
+	// Without names those of BadKinds that the channel does not have, with
+	// the reason.
+	Without map[string]string
+
+	// Failures are ways in which the far side can fail to take a message, as
+	// it says so itself.
 	Failures []Failure
-	// Secrets must be in no log and no error.
+	// OverHTTP is set for adapters that send by calls over HTTP.
+	OverHTTP *OverHTTP
+
+	// Secrets must be in no log, no error, and nothing that people are told:
+	// what the adapter was given, and what its far side hands out.
 	Secrets []string
 }
 
+// BadKinds are the kinds of input that an adapter which is called over HTTP
+// refuses or ignores.
+var BadKinds = []string{
+	"forged",    // signed by somebody else, or not at all
+	"stale",     // signed long ago
+	"oversized", // longer than anything that the channel sends
+	"malformed", // signed, and nonsense
+	"empty",     // nothing at all
+	"truncated", // the beginning of something good
+	"own",       // what the adapter itself sent
+	"bot",       // what another program sent
+	"edited",    // what was asked before, changed
+}
+
 // Far is a far side and the adapter that works with it. Optional abilities are
-// the interfaces Redelivers, Restarts and Clicks.
+// the interfaces Redelivers, Restarts, Requests, Breaks, Locks, Clicks, Joins
+// and Follows.
 type Far interface {
 	Adapter() chat.Adapter
 	// Say has a person write a message, and returns when the adapter has
-	// acknowledged it.
+	// acknowledged it, or the far side has given up waiting.
 	Say(t *testing.T, m Message) Receipt
 	// Expect says what must be handed in for the message, but for its ID, its
 	// time, and the conversation's Key and Data, which the suite compares
-	// among messages.
+	// among messages. A Quota is compared by its Messages alone.
 	Expect(m Message) chat.Inbound
 	// Shown returns what people see, oldest first. A channel of one stream
 	// shows one message for each conversation.
@@ -66,26 +95,68 @@ type Far interface {
 
 // Redelivers is a Far whose far side delivers again what was not acknowledged.
 type Redelivers interface {
-	// Again delivers the message once more, as the far side does.
+	// Again delivers the last message of this kind once more, as the far side
+	// does.
 	Again(t *testing.T, m Message) Receipt
 }
 
 // Restarts is a Far that can make another adapter for the same far side, as
-// after a restart of the process.
+// after a restart of the process. From then on it is what Adapter returns.
 type Restarts interface {
 	Restart(t *testing.T, env chat.Env) chat.Adapter
+}
+
+// Requests is a Far whose messages are calls to the adapter's Handler.
+type Requests interface {
+	// Request makes the call that delivers the message, genuine and with
+	// everything it needs, and does not make it. The path is below the
+	// adapter's mount.
+	Request(t *testing.T, m Message) *http.Request
+}
+
+// Breaks is a Far whose adapter holds a connection open to receive.
+type Breaks interface {
+	// Break breaks every such connection. New ones work.
+	Break(t *testing.T)
+}
+
+// Locks is a Far that can refuse the adapter's credentials.
+type Locks interface {
+	// Lock makes the far side refuse them from now on, or accept them again.
+	// The adapter may have logged in before.
+	Lock(t *testing.T, locked bool)
 }
 
 // Clicks is a Far where people can click on buttons. Every adapter with the
 // capability has one.
 type Clicks interface {
-	Click(t *testing.T, label string) Receipt
+	// Click has somebody click on the newest button of that label. Clicking
+	// again is a second click, not a redelivery.
+	Click(t *testing.T, label string, person int) Receipt
+}
+
+// Joins is a Far where Skadi can be added to a conversation.
+type Joins interface {
+	// Join adds Skadi, with all that the far side then sends, however often
+	// it says so.
+	Join(t *testing.T, conversation int) Receipt
+}
+
+// Follows is a Far that delivers what people write in a thread without a
+// mention.
+type Follows interface {
+	// Follow has a person write, without a mention, in the thread that the
+	// conversation is.
+	Follow(t *testing.T, m Message) Receipt
 }
 
 // Message is something that a person writes.
 type Message struct {
 	Conversation int // from 0
-	Text         string
+	Person       int // from 0
+	// Way is how it is asked: one of Harness.Ways, or empty.
+	Way  string
+	Text string
 }
 
 // Receipt is what became of a message at the far side's end.
@@ -99,15 +170,18 @@ type Receipt struct {
 // Shown is a message as people see it.
 type Shown struct {
 	Conversation int
-	Text         string
-	// Notified are the people and groups that it notified.
+	// Text is all that can be read: text, the parts of a card, the labels of
+	// its buttons.
+	Text string
+	// Notified are those whom it notified: people by their Sender.User, groups
+	// as the channel calls them.
 	Notified []string
 	Files    []chat.File
 }
 
 // Bad is an input that must not be handed in.
 type Bad struct {
-	Name string // forged, stale, oversized, malformed, empty, own message …
+	Name string // begins with one of BadKinds, where one fits
 	// Do delivers it and returns how the adapter answered: an HTTP status, or
 	// 0 where the channel has none.
 	Do   func(t *testing.T, f Far) int
@@ -123,219 +197,34 @@ type Failure struct {
 	RetryAfter time.Duration
 }
 
+// OverHTTP is about adapters that send by calls over HTTP. The suite answers
+// their calls itself, with every status and every trouble that a network has.
+type OverHTTP struct {
+	// Classes are what a bare status means on this channel. Those that differ
+	// from channel to channel must be in it: 403, 404, 409, 410 and 412. Others
+	// take the place of the suite's own.
+	Classes map[int]chat.Class
+}
+
 // Run runs the suite. The test must not be parallel to others, for the suite
 // looks for goroutines that are left behind.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
+	h.People = max(h.People, 1)
+	if h.Displays == nil {
+		h.Displays = func(text string) string { return text }
+	}
+	if h.DisplaysOutput == nil {
+		h.DisplaysOutput = h.Displays
+	}
+	if h.Arrives == nil {
+		h.Arrives = func(text string) string { return text }
+	}
 	t.Run("Inbound", func(t *testing.T) { runInbound(t, h) })
+	t.Run("Refused", func(t *testing.T) { runRefused(t, h) })
+	t.Run("Unstored", func(t *testing.T) { runUnstored(t, h) })
+	t.Run("Lifetime", func(t *testing.T) { runLifetime(t, h) })
 	t.Run("Outbound", func(t *testing.T) { runOutbound(t, h) })
+	t.Run("Cards", func(t *testing.T) { runCards(t, h) })
+	t.Run("Failing", func(t *testing.T) { runFailing(t, h) })
 }
-
-// setup is one adapter that runs, and its far side.
-type setup struct {
-	Far
-	h     Harness
-	inbox *inbox
-	log   *buffer
-	env   chat.Env
-	stop  func()
-}
-
-// start starts a far side and runs its adapter until the test ends. That it
-// ends in time and leaves nothing behind is checked every time.
-func start(t *testing.T, h Harness) *setup {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
-	s := &setup{h: h, inbox: newInbox(), log: &buffer{}}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
-	s.env = chat.Env{
-		Account: Account, Inbox: s.inbox, Clock: time.Now, HTTP: client,
-		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		KV:     newKV(), Lease: leaser{},
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	t.Cleanup(func() { s.noSecret(t, "a log", s.log.String()) })
-	s.Far = h.Start(t, s.env)
-	s.stop = s.run(t, s.Adapter())
-	return s
-}
-
-// run runs the adapter and returns a function that ends it.
-func (s *setup) run(t *testing.T, a chat.Adapter) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			select {
-			case err := <-done:
-				if err != nil {
-					t.Errorf("Run returned %v after its context ended, want nil", err)
-				}
-			case <-time.After(patience):
-				t.Error("Run did not return after its context ended")
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
-func (s *setup) noSecret(t *testing.T, where, text string) {
-	t.Helper()
-	for _, secret := range s.h.Secrets {
-		if strings.Contains(text, secret) {
-			t.Errorf("a secret is in %s", where)
-		}
-	}
-}
-
-// inbox is a chat.Inbox that keeps what it is given, once per ID.
-type inbox struct {
-	mu    sync.Mutex
-	fail  error
-	seen  map[string]bool
-	calls int
-	got   chan chat.Inbound
-}
-
-func newInbox() *inbox {
-	return &inbox{seen: make(map[string]bool), got: make(chan chat.Inbound, 10_000)}
-}
-
-// Accept implements chat.Inbox.
-func (b *inbox) Accept(_ context.Context, m chat.Inbound) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls++
-	if b.fail != nil {
-		return b.fail
-	}
-	if !b.seen[m.ID] {
-		b.seen[m.ID] = true
-		b.got <- m
-	}
-	return nil
-}
-
-func (b *inbox) failWith(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.fail = err
-}
-
-func (b *inbox) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.calls
-}
-
-// take returns the next message that was handed in.
-func (b *inbox) take(t *testing.T) chat.Inbound {
-	t.Helper()
-	select {
-	case m := <-b.got:
-		return m
-	case <-time.After(patience):
-		t.Fatal("no message was handed in")
-	}
-	return chat.Inbound{}
-}
-
-// none checks that no further message was handed in.
-func (b *inbox) none(t *testing.T) {
-	t.Helper()
-	select {
-	case m := <-b.got:
-		t.Errorf("a message was handed in: %+v", m)
-	default:
-	}
-}
-
-// errStore is why an inbox does not take a message.
-var errStore = errors.New("the disk is full")
-
-// again returns v as it is after it was stored.
-func again[T any](t *testing.T, v T) (stored T) {
-	t.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatalf("a reference cannot be stored: %v", err)
-	}
-	if err := json.Unmarshal(data, &stored); err != nil {
-		t.Fatalf("a stored reference cannot be read: %v", err)
-	}
-	return stored
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// kv is a chat.KV in memory.
-type kv struct {
-	mu   sync.Mutex
-	vals map[string]kvEntry
-}
-
-type kvEntry struct {
-	value []byte
-	until time.Time
-}
-
-func newKV() *kv { return &kv{vals: make(map[string]kvEntry)} }
-
-func (k *kv) Get(_ context.Context, key string) ([]byte, bool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	e, ok := k.vals[key]
-	if !ok || !e.until.IsZero() && time.Now().After(e.until) {
-		return nil, false, nil
-	}
-	return bytes.Clone(e.value), true, nil
-}
-
-func (k *kv) Set(_ context.Context, key string, value []byte, ttl time.Duration) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	e := kvEntry{value: bytes.Clone(value)}
-	if ttl > 0 {
-		e.until = time.Now().Add(ttl)
-	}
-	k.vals[key] = e
-	return nil
-}
-
-func (k *kv) Delete(_ context.Context, key string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.vals, key)
-	return nil
-}
-
-// leaser is a chat.Leaser of one node, which holds everything.
-type leaser struct{}
-
-func (leaser) Acquire(context.Context, string, time.Duration) (int64, bool, error) {
-	return 1, true, nil
-}
-
-func (leaser) Release(context.Context, string) error { return nil }

@@ -1,182 +1,178 @@
 package chattest
 
 import (
-	"fmt"
-	"strings"
 	"testing"
-	"time"
-
-	"github.com/letserverrun/skadi/core/chat"
 )
 
-// awkward are texts that channels garble.
-func awkward() map[string]string {
-	return map[string]string{
-		"markup":        `<b>bold</b> & "quotes" *stars* _lines_ ~waves~ [link](http://example.com) \back` + "`slash`",
-		"mentions":      "@channel @everyone <!channel> <!here> <@U0123> <at>Ada</at> @all",
-		"emoji":         "👋🏽 👨‍👩‍👧 🇩🇪 :smile:",
-		"right to left": "שלום עולם مرحبا",
-		"wide":          "你好，世界",
-		"combining":     "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤ e\u0301",
-		"blanks":        "two  blanks and\ta tab",
-		"long":          strings.Repeat("0123456789 abcdefghij ", 100<<10/22),
+// askings are the ways to ask something, the usual one first.
+func (h Harness) askings() []string { return append([]string{""}, h.Ways...) }
+
+// wayName names a way for subtests.
+func wayName(way string) string {
+	if way == "" {
+		return "usual"
 	}
+	return way
 }
 
 func runInbound(t *testing.T, h Harness) {
-	t.Run("HandedInOnce", func(t *testing.T) {
-		s := start(t, h)
-		m := Message{Text: "local hello Ada"}
-		s.taken(t, s.Say(t, m))
-		s.sameAs(t, s.inbox.take(t), s.Expect(m))
-		s.inbox.none(t)
-	})
-	t.Run("IDsDiffer", func(t *testing.T) {
-		s := start(t, h)
-		ids := make(map[string]bool)
-		for i := range 5 {
-			s.taken(t, s.Say(t, Message{Conversation: i % h.Conversations, Text: "local hello"}))
-			got := s.inbox.take(t)
-			if got.ID == "" || ids[got.ID] {
-				t.Errorf("the ID %q is empty or was used before", got.ID)
-			}
-			ids[got.ID] = true
-		}
-	})
-	t.Run("ConversationsDiffer", func(t *testing.T) {
-		s := start(t, h)
-		keys := make(map[string]int)
-		for c := range h.Conversations {
-			for range 2 {
-				m := Message{Conversation: c, Text: "local hello"}
-				s.taken(t, s.Say(t, m))
-				got := s.inbox.take(t)
-				s.sameAs(t, got, s.Expect(m))
-				key := got.Conversation.Key
-				if other, ok := keys[key]; key == "" || ok && other != c {
-					t.Errorf("conversation %d has the key %q, which is empty or another's", c, key)
-				}
-				keys[key] = c
-			}
-		}
-		if len(keys) != h.Conversations {
-			t.Errorf("%d conversations have %d keys", h.Conversations, len(keys))
-		}
-	})
-	t.Run("RedeliveryHasTheSameID", func(t *testing.T) {
-		s := start(t, h)
-		far, ok := s.Far.(Redelivers)
-		if !ok {
-			t.Skip("the far side delivers nothing again")
-		}
-		m := Message{Text: "local hello"}
-		s.taken(t, s.Say(t, m))
-		first := s.inbox.take(t)
-		before := s.inbox.count()
-		s.taken(t, far.Again(t, m))
-		if s.inbox.count() == before {
-			return // the adapter knew it itself
-		}
-		select {
-		case second := <-s.inbox.got:
-			t.Errorf("the same message came as %q and as %q", first.ID, second.ID)
-		default:
-		}
-	})
-	t.Run("FailureIsTold", func(t *testing.T) { failureIsTold(t, h) })
-	t.Run("AwkwardText", func(t *testing.T) {
-		for name, text := range awkward() {
-			t.Run(name, func(t *testing.T) {
-				s := start(t, h)
-				s.taken(t, s.Say(t, Message{Text: "local " + text}))
-				want := "local " + text
-				if h.Arrives != nil {
-					want = h.Arrives(want)
-				}
-				if got := s.inbox.take(t); got.Text != want {
-					t.Errorf("it arrived as %s, want %s", excerpt(got.Text), excerpt(want))
-				}
-			})
-		}
-	})
-	for _, bad := range h.Bad {
-		t.Run("Bad/"+bad.Name, func(t *testing.T) {
+	for _, way := range h.askings() {
+		t.Run("HandedInOnce/"+wayName(way), func(t *testing.T) {
 			s := start(t, h)
-			if got := bad.Do(t, s.Far); got != bad.Want {
-				t.Errorf("it was answered with %d, want %d", got, bad.Want)
+			m := Message{Way: way, Text: "local hello Ada"}
+			s.sameAs(t, s.said(t, m), s.Expect(m))
+			s.inbox.none(t)
+		})
+		t.Run("IDsDiffer/"+wayName(way), func(t *testing.T) {
+			s := start(t, h)
+			ids := make(map[string]bool)
+			for i := range 5 {
+				got := s.said(t, Message{Way: way, Conversation: i % h.Conversations, Person: i % h.People, Text: "local hello"})
+				if got.ID == "" || ids[got.ID] {
+					t.Errorf("the ID %q is empty or was used before", got.ID)
+				}
+				ids[got.ID] = true
 			}
-			// What is good still comes through, and nothing before it.
-			m := Message{Text: "local hello"}
-			s.taken(t, s.Say(t, m))
-			s.sameAs(t, s.inbox.take(t), s.Expect(m))
-			if n := s.inbox.count(); n != 1 {
-				t.Errorf("%d messages were handed in, want 1", n)
+		})
+		t.Run("RedeliveryHasTheSameID/"+wayName(way), func(t *testing.T) { redelivery(t, h, way) })
+		t.Run("AwkwardText/"+wayName(way), func(t *testing.T) {
+			for name, text := range spoken() {
+				t.Run(name, func(t *testing.T) {
+					s := start(t, h)
+					m := Message{Way: way, Text: "local " + text}
+					if got, want := s.said(t, m).Text, h.Arrives(m.Text); got != want {
+						t.Errorf("it arrived as %s, want %s", excerpt(got), excerpt(want))
+					}
+				})
 			}
 		})
 	}
-	t.Run("NothingAfterTheEnd", func(t *testing.T) {
+	t.Run("ConversationsDiffer", func(t *testing.T) { conversationsDiffer(t, h) })
+	t.Run("PeopleDiffer", func(t *testing.T) {
 		s := start(t, h)
-		s.stop()
-		s.inbox.none(t)
+		principals := make(map[string]int)
+		for p := range h.People {
+			m := Message{Person: p, Text: "local hello"}
+			got := s.said(t, m)
+			s.sameAs(t, got, s.Expect(m))
+			who := got.Sender.Principal()
+			if other, ok := principals[who]; ok {
+				t.Errorf("the people %d and %d are both %s", other, p, who)
+			}
+			principals[who] = p
+		}
 	})
+	t.Run("Joined", func(t *testing.T) { joined(t, h) })
+	t.Run("Followed", func(t *testing.T) { followed(t, h) })
 }
 
-// failureIsTold checks what the far side hears of a message that cannot be
-// stored: that it is to deliver it again, or the asker hears that it is lost.
-func failureIsTold(t *testing.T, h Harness) {
+func conversationsDiffer(t *testing.T, h Harness) {
 	s := start(t, h)
-	s.inbox.failWith(errStore)
-	m := Message{Text: "local hello"}
-	r := s.Say(t, m)
-	if r.Taken && r.Told == "" {
-		t.Fatal("a message that was not stored counts as taken, and nobody was told")
+	keys := make(map[string]int)
+	for c := range h.Conversations {
+		for range 2 {
+			m := Message{Conversation: c, Text: "local hello"}
+			got := s.said(t, m)
+			s.sameAs(t, got, s.Expect(m))
+			key := got.Conversation.Key
+			if other, ok := keys[key]; key == "" || ok && other != c {
+				t.Errorf("conversation %d has the key %q, which is empty or another's", c, key)
+			}
+			keys[key] = c
+		}
 	}
-	s.inbox.failWith(nil)
+	if len(keys) != h.Conversations {
+		t.Errorf("%d conversations have %d keys", h.Conversations, len(keys))
+	}
+}
+
+// redelivery delivers a message again, to the same adapter and to the next.
+func redelivery(t *testing.T, h Harness, way string) {
+	s := start(t, h)
 	far, ok := s.Far.(Redelivers)
-	if r.Taken || !ok {
+	if !ok {
+		t.Skip("the far side delivers nothing again")
+	}
+	m := Message{Way: way, Text: "local hello"}
+	first := s.said(t, m)
+	same := func(when string) {
+		t.Helper()
+		s.taken(t, far.Again(t, m))
+		select {
+		case second := <-s.inbox.got:
+			t.Errorf("the same message came as %q, and %s as %q", first.ID, when, second.ID)
+		default:
+		}
+	}
+	same("again")
+	next, ok := s.Far.(Restarts)
+	if !ok {
 		return
 	}
-	s.taken(t, far.Again(t, m))
-	s.sameAs(t, s.inbox.take(t), s.Expect(m))
-}
-
-func (s *setup) taken(t *testing.T, r Receipt) {
-	t.Helper()
-	if !r.Taken {
-		t.Errorf("the message was not acknowledged (the asker was told %q)", r.Told)
+	s.stop()
+	s.stop = s.run(t, next.Restart(t, s.env))
+	same("after a restart")
+	if other := s.said(t, m); other.ID == first.ID {
+		t.Error("the same words, said again after a restart, have the same ID")
 	}
 }
 
-// sameAs compares what the harness can know of a message.
-func (s *setup) sameAs(t *testing.T, got, want chat.Inbound) {
-	t.Helper()
-	if got.Sender.Account != Account || got.Conversation.Account != Account {
-		t.Errorf("it came from the account %q, in a conversation of %q, want %q",
-			got.Sender.Account, got.Conversation.Account, Account)
+// joined adds Skadi to conversations.
+func joined(t *testing.T, h Harness) {
+	s := start(t, h)
+	far, ok := s.Far.(Joins)
+	if !ok {
+		t.Skip("Skadi cannot be added to a conversation")
 	}
-	if got.Sender.Principal() != want.Sender.Principal() {
-		t.Errorf("it came from %s, want %s", got.Sender.Principal(), want.Sender.Principal())
+	s.taken(t, far.Join(t, 0))
+	got := s.inbox.take(t)
+	s.inbox.none(t)
+	if !got.Joined || got.Text != "" || got.ID == "" {
+		t.Errorf("Skadi was added, and it came as %+v", got)
 	}
-	if got.Conversation.Channel != want.Conversation.Channel {
-		t.Errorf("it came in the channel %q, want %q", got.Conversation.Channel, want.Conversation.Channel)
+	if got.Conversation.Account != Account || got.Conversation.Key == "" {
+		t.Errorf("it was added to %+v", got.Conversation)
 	}
-	if got.Text != want.Text {
-		t.Errorf("its text is %s, want %s", excerpt(got.Text), excerpt(want.Text))
-	}
-	if got.Direct != want.Direct || got.Addressed != want.Addressed {
-		t.Errorf("direct %t and addressed %t, want %t and %t", got.Direct, got.Addressed, want.Direct, want.Addressed)
-	}
-	if age := time.Since(got.At).Abs(); age > time.Hour {
-		t.Errorf("it was sent at %s, which is not about now", got.At)
-	}
-	again(t, got.Conversation)
+	text := "Hello, I am Skadi."
+	s.send(t, outbound("hello", again(t, got.Conversation), text))
+	s.shows(t, 0, text)
 }
 
-// excerpt keeps failures readable.
-func excerpt(text string) string {
-	const most = 200
-	if len(text) <= most {
-		return fmt.Sprintf("%q", text)
+// followed writes in a thread without a mention, before and after Skadi takes
+// part there.
+func followed(t *testing.T, h Harness) {
+	s := start(t, h)
+	far, ok := s.Far.(Follows)
+	if !ok {
+		t.Skip("Skadi hears only what is meant for it")
 	}
-	return fmt.Sprintf("%q… (%d bytes)", text[:most], len(text))
+	c := h.Conversations - 1
+	stranger := Message{Conversation: c, Text: "nothing to do with Skadi"}
+	s.taken(t, far.Follow(t, stranger))
+	select {
+	case got := <-s.inbox.got:
+		if got.Followed || got.Addressed {
+			t.Errorf("a message in a strange thread came as %+v", got)
+		}
+	default:
+	}
+	first := s.said(t, Message{Conversation: c, Text: "local hello"})
+	s.send(t, outbound("a", again(t, first.Conversation), "hello"))
+	follow := func() {
+		t.Helper()
+		m := Message{Conversation: c, Text: "cancel k7f3q2"}
+		s.taken(t, far.Follow(t, m))
+		got, want := s.inbox.take(t), s.Expect(m)
+		want.Followed, want.Addressed = true, false
+		s.sameAs(t, got, want)
+		if got.Conversation.Key != first.Conversation.Key {
+			t.Errorf("it came in the conversation %q, want %q", got.Conversation.Key, first.Conversation.Key)
+		}
+	}
+	follow()
+	if next, ok := s.Far.(Restarts); ok {
+		s.stop()
+		s.stop = s.run(t, next.Restart(t, s.env))
+		follow()
+	}
 }

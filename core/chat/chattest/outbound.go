@@ -1,252 +1,252 @@
 package chattest
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
 
+// outbound is a plain reply.
+func outbound(id string, to chat.ConversationRef, text string) chat.Outbound {
+	return chat.Outbound{ID: id, To: to, Text: text}
+}
+
 func runOutbound(t *testing.T, h Harness) {
 	t.Run("ReplyComesWhereItWasAsked", func(t *testing.T) {
 		s := start(t, h)
-		for c := range h.Conversations {
-			text := fmt.Sprintf("reply number %d", c)
-			s.send(t, chat.Outbound{ID: text, To: s.conversation(t, c), Text: text})
-			s.shows(t, c, text)
+		for _, way := range h.askings() {
+			for c := range h.Conversations {
+				text := fmt.Sprintf("%s reply number %d", wayName(way), c)
+				to := again(t, s.said(t, Message{Way: way, Conversation: c, Text: "local hello"}).Conversation)
+				s.send(t, outbound(text, to, text))
+				s.shows(t, c, text)
+			}
 		}
 	})
-	t.Run("AfterARestart", func(t *testing.T) {
-		s := start(t, h)
-		far, ok := s.Far.(Restarts)
-		if !ok {
-			t.Skip("the far side ends with the process")
-		}
-		to := s.conversation(t, h.Conversations-1)
-		ref := again(t, s.send(t, chat.Outbound{ID: "a", To: to, Text: "before"}))
-		s.stop()
-		next := far.Restart(t, s.env)
-		s.run(t, next)
-		m := chat.Outbound{ID: "b", To: to, Text: "after"}
-		if next.Capabilities().Edit {
-			m.Edit = &ref
-		}
-		if _, err := next.Send(t.Context(), m); err != nil {
-			t.Fatalf("Send: %v", err)
-		}
-		s.shows(t, h.Conversations-1, "after")
-	})
+	t.Run("AfterARestart", func(t *testing.T) { afterARestart(t, h) })
 	t.Run("Edit", func(t *testing.T) {
 		s := start(t, h)
 		if !s.Adapter().Capabilities().Edit {
 			t.Skip("the channel cannot edit")
 		}
-		s.edits(t)
-	})
-	t.Run("Card", func(t *testing.T) {
-		s := start(t, h)
-		for _, mark := range []chat.Mark{
-			chat.MarkWaiting, chat.MarkRunning, chat.MarkSucceeded, chat.MarkFailed, chat.MarkExpired, chat.MarkCanceled,
-		} {
-			m := s.jobMessage(t, mark)
-			s.send(t, m)
-			for _, part := range []string{m.Card.Code, m.Card.Agent, m.Card.Message} {
-				s.shows(t, 0, part)
-			}
-			if m.Card.Final {
-				s.shows(t, 0, m.Card.Output)
-			}
+		for c := range h.Conversations {
+			s.edits(t, c)
 		}
-	})
-	t.Run("Buttons", func(t *testing.T) {
-		s := start(t, h)
-		if !s.Adapter().Capabilities().Buttons {
-			t.Skip("the channel has no buttons")
-		}
-		s.buttons(t)
 	})
 	t.Run("Files", func(t *testing.T) {
 		s := start(t, h)
 		if !s.Adapter().Capabilities().Files {
 			t.Skip("the channel takes no files")
 		}
-		f := chat.File{Name: "k7f3q2.txt", Text: strings.Repeat("a line of output\n", 10_000)}
-		s.send(t, chat.Outbound{ID: "f", To: s.conversation(t, 0), Text: "see the file", Files: []chat.File{f}})
-		for _, shown := range s.Shown(t) {
-			if shown.Conversation == 0 && len(shown.Files) == 1 && shown.Files[0] == f {
-				return
-			}
-		}
-		t.Error("the file is not in the conversation")
+		s.attaches(t)
 	})
 	t.Run("AwkwardText", func(t *testing.T) {
-		for name, text := range awkward() {
+		texts := awkward()
+		texts["escapes"] = "a\x1b[2J\x1b[31mred\x1b]0;title\x07 \u202eevil"
+		for name, text := range texts {
 			t.Run(name, func(t *testing.T) { s := start(t, h); s.survives(t, text) })
 		}
-		t.Run("escapes", func(t *testing.T) { s := start(t, h); s.survives(t, "a\x1b[2J\x1b[31mred\x1b]0;title\x07 \u202eevil") })
 	})
-	t.Run("ManyAtOnce", func(t *testing.T) {
-		s := start(t, h)
-		to := s.conversation(t, 0)
-		const n = 20
-		var wg sync.WaitGroup
-		for i := range n {
-			wg.Go(func() {
-				if _, err := s.Adapter().Send(t.Context(), chat.Outbound{
-					ID: fmt.Sprint("m", i), To: to, Text: fmt.Sprintf("message <%02d>", i),
-				}); err != nil {
-					t.Errorf("Send: %v", err)
+	t.Run("AsLongAsAllowed", func(t *testing.T) {
+		for name, unit := range map[string]string{"escaped": "&<>", "wide": "世", "emoji": "👨‍👩‍👧", "lines": "a\n"} {
+			t.Run(name, func(t *testing.T) {
+				s := start(t, h)
+				limit := s.Adapter().Capabilities().MaxBytes
+				if limit == 0 {
+					limit = 100 << 10
 				}
+				s.send(t, outbound("long", s.conversation(t, 0), cut(strings.Repeat(unit, limit/len(unit)+1), limit)))
 			})
 		}
-		wg.Wait()
-		for i := range n {
-			s.shows(t, 0, fmt.Sprintf("message <%02d>", i))
-		}
 	})
-	t.Run("ContextEnds", func(t *testing.T) {
-		s := start(t, h)
-		to := s.conversation(t, 0)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_, _ = s.Adapter().Send(ctx, chat.Outbound{ID: "a", To: to, Text: "hello"})
-		}()
-		select {
-		case <-done:
-		case <-time.After(patience):
-			t.Error("Send did not return though its context had ended")
+	t.Run("Mention", func(t *testing.T) { mentions(t, h) })
+	t.Run("ManyAtOnce", func(t *testing.T) { s := start(t, h); s.manyAtOnce(t) })
+	for _, way := range h.askings() {
+		t.Run("Quota/"+wayName(way), func(t *testing.T) { quotas(t, h, way) })
+	}
+}
+
+func afterARestart(t *testing.T, h Harness) {
+	s := start(t, h)
+	far, ok := s.Far.(Restarts)
+	if !ok {
+		t.Skip("the far side ends with the process")
+	}
+	var to []chat.ConversationRef
+	var refs []chat.MessageRef
+	for c := range h.Conversations {
+		to = append(to, s.conversation(t, c))
+		refs = append(refs, s.send(t, outbound(fmt.Sprint("before", c), to[c], fmt.Sprintf("before, in %d", c))))
+	}
+	s.stop()
+	next := far.Restart(t, s.env)
+	s.stop = s.run(t, next)
+	for c := range h.Conversations {
+		text := fmt.Sprintf("after, in %d", c)
+		m := outbound(fmt.Sprint("after", c), to[c], text)
+		if next.Capabilities().Edit {
+			m.Edit = &refs[c]
 		}
-	})
-	for _, f := range h.Failures {
-		t.Run("Failure/"+f.Name, func(t *testing.T) {
-			s := start(t, h)
-			to := s.conversation(t, 0)
-			f.Set(t, s.Far)
-			_, err := s.Adapter().Send(t.Context(), chat.Outbound{ID: "a", To: to, Text: "hello"})
-			var se *chat.SendError
-			if !errors.As(err, &se) {
-				t.Fatalf("Send returned %v, want a *chat.SendError", err)
-			}
-			if se.Class != f.Class || se.RetryAfter != f.RetryAfter {
-				t.Errorf("it is %s, again after %s; want %s, after %s (%v)", se.Class, se.RetryAfter, f.Class, f.RetryAfter, err)
-			}
-			s.noSecret(t, "an error", err.Error())
-		})
-	}
-}
-
-// conversation returns the reference of a conversation as it is after it was
-// stored, by having somebody write there.
-func (s *setup) conversation(t *testing.T, c int) chat.ConversationRef {
-	t.Helper()
-	s.taken(t, s.Say(t, Message{Conversation: c, Text: "local hello"}))
-	return again(t, s.inbox.take(t).Conversation)
-}
-
-func (s *setup) send(t *testing.T, m chat.Outbound) chat.MessageRef {
-	t.Helper()
-	ref, err := s.Adapter().Send(t.Context(), m)
-	if err != nil {
-		t.Fatalf("Send: %v", err)
-	}
-	return ref
-}
-
-// jobMessage makes a message about a job, with a card.
-func (s *setup) jobMessage(t *testing.T, mark chat.Mark) chat.Outbound {
-	t.Helper()
-	exit := 0
-	c := &chat.Card{
-		Mark: mark, Code: "code-" + string(mark), Agent: "web-1", Message: "deploy " + string(mark),
-		Asker: chat.Sender{Account: Account, User: "U1", Name: "Ada"}, Elapsed: 42 * time.Second,
-	}
-	if c.Final = mark != chat.MarkWaiting && mark != chat.MarkRunning; c.Final {
-		c.Output, c.ExitCode = "output of "+string(mark), &exit
-	}
-	return chat.Outbound{
-		ID: string(mark), To: s.conversation(t, 0), Card: c,
-		Text: fmt.Sprintf("#%s %s %s\n%s", c.Code, c.Agent, c.Message, c.Output),
+		s.send(t, m)
+		s.shows(t, c, text)
+		if key := s.conversation(t, c).Key; key != to[c].Key {
+			t.Errorf("conversation %d has the key %q, and %q after a restart", c, to[c].Key, key)
+		}
 	}
 }
 
 // edits checks that an edit takes the place of what it edits, in the same
 // conversation and nowhere else.
-func (s *setup) edits(t *testing.T) {
+func (s *setup) edits(t *testing.T, c int) {
 	t.Helper()
-	c := s.h.Conversations - 1
+	texts := []string{fmt.Sprintf("the first text in %d", c), fmt.Sprintf("the second text in %d", c), fmt.Sprintf("the third text in %d", c)}
 	to := s.conversation(t, c)
-	ref := again(t, s.send(t, chat.Outbound{ID: "a", To: to, Text: "the first text"}))
+	ref := s.send(t, outbound(texts[0], to, texts[0]))
 	messages := len(s.Shown(t))
-	next := again(t, s.send(t, chat.Outbound{ID: "b", To: to, Edit: &ref, Text: "the second text"}))
-	s.shows(t, c, "the second text")
-	s.send(t, chat.Outbound{ID: "c", To: to, Edit: &next, Text: "the third text"})
-	s.shows(t, c, "the third text")
+	for _, text := range texts[1:] {
+		m := outbound(text, to, text)
+		m.Edit = &ref
+		ref = s.send(t, m)
+		s.shows(t, c, text)
+	}
 	if s.Adapter().Capabilities().Append {
 		return
 	}
 	if n := len(s.Shown(t)); n != messages {
 		t.Errorf("%d messages are shown after two edits, %d before", n, messages)
 	}
-	for _, shown := range s.Shown(t) {
-		if strings.Contains(shown.Text, "the first text") || strings.Contains(shown.Text, "the second text") {
-			t.Errorf("what was edited is still shown: %s", excerpt(shown.Text))
-		}
+	for _, text := range texts[:2] {
+		s.hides(t, text)
 	}
 }
 
-func (s *setup) buttons(t *testing.T) {
+// attaches sends files: one, one with awkward text, and several.
+func (s *setup) attaches(t *testing.T) {
 	t.Helper()
-	far, ok := s.Far.(Clicks)
-	if !ok {
-		t.Fatal("the harness cannot click")
+	to := s.conversation(t, s.h.Conversations-1)
+	files := []chat.File{
+		{Name: "k7f3q2.txt", Text: strings.Repeat("a line of output\n", 10_000)},
+		{Name: "k7f3q3.txt", Text: awkward()["markup"] + awkward()["mentions"] + awkward()["emoji"]},
 	}
-	m := s.jobMessage(t, chat.MarkRunning)
-	m.Card.Buttons = []chat.Button{
-		{Label: "Cancel", Command: "cancel k7f3q2", Danger: true},
-		{Label: "Run again", Command: "rerun k7f3q2"},
+	s.send(t, chat.Outbound{ID: "one", To: to, Text: "see the file", Files: files[:1]})
+	s.send(t, chat.Outbound{ID: "more", To: to, Text: "see the files", Files: files})
+	want := map[chat.File]int{files[0]: 2, files[1]: 1}
+	for _, shown := range s.Shown(t) {
+		for _, f := range shown.Files {
+			if shown.Conversation != s.h.Conversations-1 {
+				t.Errorf("the file %s is in conversation %d", f.Name, shown.Conversation)
+			}
+			want[f]--
+		}
 	}
-	s.send(t, m)
-	s.taken(t, far.Click(t, "Cancel"))
-	got := s.inbox.take(t)
-	if got.Text != "cancel k7f3q2" || !got.Addressed {
-		t.Errorf("a click came as %+v", got)
-	}
-	if got.Conversation.Key != m.To.Key {
-		t.Errorf("a click came from the conversation %q, want %q", got.Conversation.Key, m.To.Key)
-	}
-	if want := s.Expect(Message{Text: got.Text}); got.Sender.Principal() != want.Sender.Principal() {
-		t.Errorf("a click came from %s, want %s", got.Sender.Principal(), want.Sender.Principal())
+	for f, n := range want {
+		if n != 0 {
+			t.Errorf("the file %s (%d bytes) is in the conversation %d times too few", f.Name, len(f.Text), n)
+		}
 	}
 }
 
 // survives checks that text is seen as it is and notifies nobody.
 func (s *setup) survives(t *testing.T, text string) {
 	t.Helper()
-	if limit := s.Adapter().Capabilities().MaxBytes; limit > 0 && len(text) > limit {
-		for limit > 0 && !utf8.RuneStart(text[limit]) {
-			limit--
-		}
-		text = text[:limit] // core sends no more than the channel takes
+	// Core sends no more than the channel takes.
+	text = cut(text, s.Adapter().Capabilities().MaxBytes)
+	s.send(t, outbound("awkward", s.conversation(t, 0), text))
+	s.shows(t, 0, strings.TrimSpace(s.h.Displays(text)))
+	s.notified(t)
+}
+
+// mentions checks that a message notifies the one whom it is to, and nobody
+// whom its text names.
+func mentions(t *testing.T, h Harness) {
+	s := start(t, h)
+	if !h.Notifies {
+		t.Skip("the channel cannot notify a person")
 	}
-	s.send(t, chat.Outbound{ID: "awkward", To: s.conversation(t, 0), Text: text})
-	want := text
-	if s.h.Displays != nil {
-		want = s.h.Displays(text)
-	}
-	s.shows(t, 0, strings.TrimSpace(want))
-	for _, shown := range s.Shown(t) {
-		if len(shown.Notified) > 0 {
-			t.Errorf("text notified %v", shown.Notified)
+	for p := range h.People {
+		for c := range h.Conversations {
+			got := s.said(t, Message{Conversation: c, Person: p, Text: "local hello"})
+			before := len(s.Shown(t))
+			m := outbound(fmt.Sprint("mention", c, p), again(t, got.Conversation), "done <!channel> @everyone <at>all</at>")
+			m.Mention = &got.Sender
+			s.send(t, m)
+			shown := s.Shown(t)
+			if len(shown) <= before {
+				t.Fatalf("nothing is shown in conversation %d", c)
+			}
+			last := shown[len(shown)-1]
+			if !slices.Equal(last.Notified, []string{got.Sender.User}) {
+				t.Errorf("it notified %q, want %q", last.Notified, got.Sender.User)
+			}
 		}
+	}
+}
+
+func (s *setup) manyAtOnce(t *testing.T) {
+	t.Helper()
+	var to []chat.ConversationRef
+	for c := range s.h.Conversations {
+		to = append(to, s.conversation(t, c))
+	}
+	const n = 20
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			m := outbound(fmt.Sprint("m", i), to[i%len(to)], fmt.Sprintf("message <%02d>", i))
+			ref, err := s.Adapter().Send(t.Context(), m)
+			if err == nil && s.Adapter().Capabilities().Edit {
+				m.ID, m.Edit, m.Text = m.ID+"e", &ref, m.Text+" edited"
+				_, err = s.Adapter().Send(t.Context(), m)
+			}
+			if err != nil {
+				t.Errorf("Send: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range n {
+		s.shows(t, i%len(to), s.h.Displays(fmt.Sprintf("message <%02d>", i)))
+	}
+}
+
+// quotas uses up what may answer a message, in number and in time.
+func quotas(t *testing.T, h Harness, way string) {
+	s := start(t, h)
+	m := Message{Way: way, Text: "local hello"}
+	to := again(t, s.said(t, m).Conversation)
+	if to.Quota == nil {
+		t.Skip("any number of messages may answer it")
+	}
+	for i := range to.Quota.Messages {
+		text := fmt.Sprintf("answer number %d", i)
+		s.send(t, outbound(text, to, text))
+		s.shows(t, 0, text)
+	}
+	s.spent(t, outbound("more", to, "one too many"))
+	if until := to.Quota.Until; !until.IsZero() {
+		to = again(t, s.said(t, m).Conversation)
+		s.clock.forward(to.Quota.Until.Sub(s.clock.now()) + time.Minute)
+		s.spent(t, outbound("late", to, "too late"))
+	}
+}
+
+// spent sends what the quota leaves no room for: it comes some other way, or
+// is given up at once.
+func (s *setup) spent(t *testing.T, m chat.Outbound) {
+	t.Helper()
+	_, err := s.Adapter().Send(t.Context(), m)
+	var se *chat.SendError
+	switch {
+	case err == nil:
+		s.seen(t, m.Text)
+	case !errors.As(err, &se) || se.Class != chat.Gone && se.Class != chat.Permanent:
+		t.Errorf("what the quota leaves no room for failed with %v, want gone or permanent", err)
 	}
 }
 
@@ -265,5 +265,38 @@ func (s *setup) shows(t *testing.T, conversation int, text string) {
 	}
 	if !found {
 		t.Errorf("%s is not seen in conversation %d", excerpt(text), conversation)
+	}
+}
+
+// hides checks that the text is seen nowhere.
+func (s *setup) hides(t *testing.T, text string) {
+	t.Helper()
+	for _, shown := range s.Shown(t) {
+		if strings.Contains(shown.Text, text) {
+			t.Errorf("%s is still seen", excerpt(text))
+		}
+	}
+}
+
+// seen checks that the text is seen somewhere.
+func (s *setup) seen(t *testing.T, text string) {
+	t.Helper()
+	for _, shown := range s.Shown(t) {
+		if strings.Contains(shown.Text, text) {
+			return
+		}
+	}
+	t.Errorf("%s is seen nowhere", excerpt(text))
+}
+
+// notified checks who was notified by all that is shown.
+func (s *setup) notified(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for _, shown := range s.Shown(t) {
+		got = append(got, shown.Notified...)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q were notified, want %q", got, want)
 	}
 }
