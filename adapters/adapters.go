@@ -3,6 +3,7 @@
 package adapters
 
 import (
+	"github.com/letserverrun/skadi/adapters/slack"
 	"github.com/letserverrun/skadi/adapters/terminal"
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -11,6 +12,7 @@ import (
 // config gives it in `kind`.
 func Factories() map[string]chat.Factory {
 	return map[string]chat.Factory{
-		"terminal": terminal.Factory,
+		slack.Kind:    slack.Factory,
+		terminal.Kind: terminal.Factory,
 	}
 }
