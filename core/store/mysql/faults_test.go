@@ -14,6 +14,7 @@ import (
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/row"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -155,10 +156,31 @@ func (l *life) check(t testing.TB, versions int64) {
 	if err != nil || int64(len(history)) != versions {
 		t.Fatalf("the history has %d events, want %d: %v", len(history), versions, err)
 	}
-	for table, want := range map[string]int64{"unpublished": versions, "untold": versions, "events": versions} {
+	for table, want := range map[string]int64{"untold": versions, "events": versions} {
 		var n int64
 		if _, err := l.s.row(ctx, `SELECT COUNT(*) FROM `+table+` WHERE subject = ?`, []any{l.job.ID}, &n); err != nil || n != want {
 			t.Fatalf("%s has %d rows of the job, want %d: %v", table, n, want, err)
+		}
+	}
+	bundles, err := l.s.bundleTexts(ctx, `WHERE events LIKE '%`+l.job.ID+`%'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := map[int64]int{}
+	for seq, text := range bundles {
+		lots, err := lotsOf(seq, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		each(lots, func(k row.EventKey) {
+			if k.Subject == l.job.ID {
+				published[k.Version]++
+			}
+		})
+	}
+	for v := range versions {
+		if published[v+1] != 1 || len(published) != int(versions) {
+			t.Fatalf("to be published are %v of the job's versions, want each up to %d once", published, versions)
 		}
 	}
 	var open int64

@@ -73,9 +73,7 @@ func (t *tx) insertEvents() error {
 		return nil
 	}
 	var plain, whole []any
-	unpublished := make([]any, 0, 2*len(t.events))
 	for _, e := range t.events {
-		unpublished = append(unpublished, e.Subject, e.Version)
 		e.Text = valid(e.Text)
 		if e.IsPlain() {
 			plain = e.Columns(plain)
@@ -92,10 +90,27 @@ func (t *tx) insertEvents() error {
 	if err != nil {
 		return err
 	}
-	if err := t.insert(`INSERT INTO unpublished (subject, version) VALUES `, 2, unpublished, ""); err != nil {
+	if err := t.bundle(); err != nil {
 		return err
 	}
 	return t.open()
+}
+
+// bundle notes which events are to be published.
+func (t *tx) bundle() error {
+	t.bundles = nil
+	for some := range slices.Chunk(t.events, bundleEvents) {
+		text, err := bundleText(some)
+		if err != nil {
+			return err
+		}
+		_, seq, err := t.conn.exec(`INSERT INTO outbox (events) VALUES (?)`, text)
+		if err != nil {
+			return err
+		}
+		t.bundles = append(t.bundles, &bundle{seq: seq, events: some})
+	}
+	return nil
 }
 
 // open notes which events are to be told. Each conversation is locked until

@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +22,7 @@ const (
 	pruneBatch = 100
 )
 
-// Something is still to be done about a subject.
+// Something is still to be done about a subject. See also tx.unbundled.
 const (
 	isJobOpen = `(EXISTS (SELECT 1 FROM unpublished u FORCE INDEX (unpublished_of) WHERE u.subject = j.id)
 		OR EXISTS (SELECT 1 FROM untold u FORCE INDEX (untold_of) WHERE u.subject = j.id))`
@@ -84,9 +86,16 @@ func (t *tx) pruneJobs(old []int64) (deleted int, err error) {
 	var nums, ids []any
 	var num int64
 	var id string
-	err = row.Each(from, []any{&num, &id}, func() { nums, ids = append(nums, num), append(ids, id) })
-	if err != nil || len(nums) == 0 {
+	found := map[string]int64{}
+	if err = row.Each(from, []any{&num, &id}, func() { found[id] = num }); err != nil || len(found) == 0 {
 		return 0, err
+	}
+	subjects, err := t.unbundled(slices.Sorted(maps.Keys(found)))
+	if err != nil || len(subjects) == 0 {
+		return 0, err
+	}
+	for _, id := range subjects {
+		nums, ids = append(nums, found[id]), append(ids, id)
 	}
 	for _, d := range []struct {
 		from string
@@ -119,8 +128,12 @@ func (s *Store) pruneMessages(ctx context.Context, before time.Time, max int64) 
 	}
 	for batch := range slices.Chunk(subjects, pruneBatch) {
 		err := s.write(ctx, 2*len(batch), func(t *tx) error {
+			gone, err := t.unbundled(batch)
+			if err != nil || len(gone) == 0 {
+				return err
+			}
 			for _, table := range []string{"dead_letters", "events"} {
-				if _, err := t.exec(`DELETE FROM `+table+` WHERE version = 0 AND subject IN `+in(len(batch)), anys(batch)...); err != nil {
+				if _, err := t.exec(`DELETE FROM `+table+` WHERE version = 0 AND subject IN `+in(len(gone)), anys(gone)...); err != nil {
 					return err
 				}
 			}
@@ -131,6 +144,37 @@ func (s *Store) pruneMessages(ctx context.Context, before time.Time, max int64) 
 		}
 	}
 	return nil
+}
+
+// unbundled returns those of the subjects of which no row of the outbox has an
+// event. It reads all of it, which is next to nothing while the queue is there.
+func (t *tx) unbundled(subjects []string) (free []string, err error) {
+	open := make(map[string]bool, len(subjects))
+	for _, s := range subjects {
+		open[s] = false
+	}
+	from, err := t.query(`SELECT seq, events FROM outbox`)
+	if err != nil {
+		return nil, err
+	}
+	var seq int64
+	var text string
+	var failed error
+	err = row.Each(from, []any{&seq, &text}, func() {
+		lots, err := lotsOf(seq, text)
+		if err != nil {
+			failed = err
+		}
+		each(lots, func(k row.EventKey) {
+			if _, asked := open[k.Subject]; asked {
+				open[k.Subject] = true
+			}
+		})
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return open[s] }), nil
 }
 
 // pruneAged removes what goes by age alone. Mostly there is none, and nothing

@@ -1,13 +1,62 @@
 package mysql
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"strings"
+
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // Raw returns connections to the database, for a program that copies it row by
 // row. They end with the store, and are not to be closed before.
 func (s *Store) Raw() *sql.DB { return s.db }
+
+// Unbundle gives each event that the queue does not have yet a row of its own
+// in the table unpublished, as the other kind of database has it. A server that
+// works on the database meanwhile publishes some events twice.
+func (s *Store) Unbundle(ctx context.Context) error {
+	for {
+		left := false
+		err := s.write(ctx, maxBatch, func(t *tx) (err error) {
+			left, err = t.unbundle()
+			return err
+		})
+		if err != nil || !left {
+			return err
+		}
+	}
+}
+
+// unbundle does so for some rows, and reports whether there may be more.
+func (t *tx) unbundle() (more bool, err error) {
+	from, err := t.query(`SELECT seq, events FROM outbox ORDER BY seq LIMIT ? FOR UPDATE`, int64(readBundles))
+	if err != nil {
+		return false, err
+	}
+	var seqs []int64
+	var args []any
+	var seq int64
+	var text string
+	var failed error
+	err = row.Each(from, []any{&seq, &text}, func() {
+		lots, err := lotsOf(seq, text)
+		if err != nil {
+			failed = err
+		}
+		seqs = append(seqs, seq)
+		each(lots, func(k row.EventKey) { args = append(args, k.Subject, k.Version) })
+	})
+	if err = errors.Join(err, failed); err != nil || len(seqs) == 0 {
+		return false, err
+	}
+	if err := t.insert(`INSERT INTO unpublished (subject, version) VALUES `, 2, args, ""); err != nil {
+		return false, err
+	}
+	_, err = t.exec(`DELETE FROM outbox WHERE seq IN ` + seqList(seqs))
+	return true, err
+}
 
 // Fit returns what the store keeps of a text in a column of that type and
 // length, both as information_schema has them.

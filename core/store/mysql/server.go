@@ -53,14 +53,15 @@ const leastPacket = 16 << 20
 // warns of what will be in the way later.
 func (s *Store) checkServer(ctx context.Context) error {
 	var says, mode, isolation string
-	var packet int64
-	const ask = `SELECT VERSION(), @@SESSION.sql_mode, @@SESSION.max_allowed_packet`
-	if _, err := s.row(ctx, ask, nil, &says, &mode, &packet); err != nil {
+	var packet, step int64
+	const ask = `SELECT VERSION(), @@SESSION.sql_mode, @@SESSION.max_allowed_packet, @@SESSION.auto_increment_increment`
+	if _, err := s.row(ctx, ask, nil, &says, &mode, &packet, &step); err != nil {
 		return err
 	}
 	v, maria := parseVersion(says)
 	s.forUpdate = ` FOR UPDATE SKIP LOCKED`
 	tidb := strings.Contains(says, "TiDB")
+	s.scattered = tidb || step != 1
 	if tidb {
 		s.forUpdate = ` FOR UPDATE` // claims of one agent then wait for each other
 	}
@@ -116,7 +117,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	var table, engine string
 	const ask = `SELECT table_name, engine FROM information_schema.tables
 		WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'
-			AND table_name IN ('jobs', 'events', 'untold', 'unpublished', 'dedupe', 'conversations', 'writers', 'agents') LIMIT 1`
+			AND table_name IN ('jobs', 'events', 'untold', 'unpublished', 'outbox', 'dedupe', 'conversations', 'writers', 'agents') LIMIT 1`
 	found, err := s.row(ctx, ask, nil, &table, &engine)
 	if err == nil && found {
 		err = fmt.Errorf("table %s is kept by %s, which does not keep what was acknowledged when the server stops: ALTER TABLE %s ENGINE = InnoDB",

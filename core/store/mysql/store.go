@@ -25,10 +25,11 @@ type Store struct {
 	numbers numbers
 	// partitions is how many partitions conversations are spread over.
 	partitions int
-	// outbox are the numbers of events that were read to be published.
-	outbox outboxNumbers
-	// recent are events that were written and are not published yet.
-	recent row.RecentEvents
+	// outbox is what is known of the table outbox.
+	outbox outbox
+	// scattered says that numbers of rows may go against the order in which
+	// they are written.
+	scattered bool
 	// forUpdate ends a SELECT that leaves alone what another transaction has
 	// locked.
 	forUpdate string

@@ -36,6 +36,7 @@ type tx struct {
 	made    []*job.Job
 	changed []*held
 	events  []*row.NewEvent
+	bundles []*bundle
 	chunks  []any
 	// inserted is the first number that the last INSERT got.
 	inserted int64

@@ -153,7 +153,7 @@ func (w *writer) committed(t *tx, batch []*member) {
 		st.Members += int64(len(batch))
 		st.Largest = max(st.Largest, len(batch))
 	})
-	w.store.recent.Add(t.events)
+	w.store.outbox.add(t.bundles)
 	for _, f := range t.after {
 		f()
 	}

@@ -170,6 +170,11 @@ func (x *copying) match(ctx context.Context) error {
 
 // begin takes the snapshot.
 func (x *copying) begin(ctx context.Context) (err error) {
+	if x.from.unbundle != nil {
+		if err := x.from.unbundle(ctx); err != nil {
+			return fmt.Errorf("prepare %s: %w", x.from.name, err)
+		}
+	}
 	if x.snapshot, err = x.from.db.Conn(ctx); err != nil {
 		return err
 	}

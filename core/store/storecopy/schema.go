@@ -17,6 +17,7 @@ var stays = map[string]bool{
 	"leases":           true, // nor are its leases; no guard of the source reaches the target
 	"writers":          true, // of MySQL: what became of unanswered commits
 	"schema_lock":      true, // of MySQL: who migrates
+	"outbox":           true, // of MySQL: empty when the copy begins
 }
 
 // kind is what a column holds.

@@ -22,7 +22,10 @@ type side struct {
 	// alone is the lock of the process that works on the database, where it
 	// is a file.
 	alone chat.Leaser
-	close func() error
+	// unbundle brings what is to be published into the tables that both kinds
+	// have; nil: it is there.
+	unbundle func(ctx context.Context) error
+	close    func() error
 }
 
 var sqliteDialect = dialect{
@@ -54,7 +57,7 @@ func sideOf(name string, s store.Store) (*side, error) {
 		}
 		return &side{Store: s, name: name, db: db, dialect: sqliteDialect, alone: s.Alone(), close: db.Close}, nil
 	case *mysql.Store:
-		return &side{Store: s, name: name, db: s.Raw(), dialect: mysqlDialect, close: func() error { return nil }}, nil
+		return &side{Store: s, name: name, db: s.Raw(), dialect: mysqlDialect, unbundle: s.Unbundle, close: func() error { return nil }}, nil
 	}
 	return nil, fmt.Errorf("%s is a database of a kind that cannot be copied", name)
 }
