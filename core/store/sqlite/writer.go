@@ -211,8 +211,22 @@ func (w *writer) run() {
 		}
 		w.commit(batch)
 		w.checkpoints.committed(w)
-		// Let those who were just answered come back with their next write,
-		// so that it is not a commit late.
+		w.gather()
+	}
+}
+
+// gather lets those who are about to write come, for as long as more of them
+// do: a commit costs by the pages that it touches, and more writes touch few
+// more. It waits for nobody who is not ready to run.
+func (w *writer) gather() {
+	for before := -1; ; {
+		w.mu.Lock()
+		now := len(w.waiting)
+		w.mu.Unlock()
+		if now == before || now >= maxBatch {
+			return
+		}
+		before = now
 		runtime.Gosched()
 	}
 }
