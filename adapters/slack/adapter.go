@@ -25,6 +25,8 @@ const (
 	liveInterval = 2 * time.Second
 	// maxText is the longest text of a message, in bytes.
 	maxText = 3000
+	// callTimeout bounds a call to Slack that nobody waits for.
+	callTimeout = 10 * time.Second
 )
 
 // Adapter is one account: an app that is installed in one workspace.
@@ -34,12 +36,26 @@ type Adapter struct {
 	api    *slack.Client
 	sender *sender
 	home   *home
+
+	login   login
+	errands errands
+	groups  *userGroups
+	threads *marks // the threads where Skadi takes part
+	member  *marks // the conversations that Skadi is a member of
+	// stagger is how long the second connection of Socket Mode waits for the
+	// first, so that Slack does not refresh both at the same moment.
+	stagger time.Duration
 }
 
 var (
 	_ chat.Adapter = (*Adapter)(nil)
 	_ chat.Factory = Factory
 )
+
+// pushed is an account that receives over HTTP. Only these have a Handler.
+type pushed struct{ *Adapter }
+
+var _ chat.Pushed = pushed{}
 
 // Factory makes an account of its block in the config.
 func Factory(decode func(cfg any) error, env chat.Env) (chat.Adapter, error) {
@@ -51,7 +67,7 @@ func Factory(decode func(cfg any) error, env chat.Env) (chat.Adapter, error) {
 }
 
 // New makes an account. It calls nobody before Run. Its error is that of
-// Validate.
+// Validate. In ModeHTTP the account is a [chat.Pushed].
 func New(cfg Config, env chat.Env) (chat.Adapter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -62,16 +78,29 @@ func New(cfg Config, env chat.Env) (chat.Adapter, error) {
 	if env.Logger == nil {
 		env.Logger = slog.New(slog.DiscardHandler)
 	}
-	if env.HTTP == nil {
-		env.HTTP = &http.Client{Timeout: 30 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second}
+	if env.HTTP != nil {
+		client = *env.HTTP
 	}
+	// Slack redirects no call of its API, and a token must not go elsewhere.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	env.HTTP = &client
 	api := slack.New(cfg.BotToken.Reveal(),
 		slack.OptionAPIURL(cfg.api()), slack.OptionHTTPClient(env.HTTP), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
-	return &Adapter{
+	a := &Adapter{
 		cfg: cfg, env: env, api: api,
-		sender: newSender(api, env, cfg.api()),
-		home:   newHome(api, env),
-	}, nil
+		sender:  newSender(api, env, cfg.api()),
+		home:    newHome(api, env),
+		login:   newLogin(),
+		groups:  newUserGroups(api, env),
+		threads: newMarks("thread/", env),
+		member:  newMarks("member/", env),
+		stagger: staggerConnections,
+	}
+	if cfg.Mode == ModeHTTP {
+		return pushed{a}, nil
+	}
+	return a, nil
 }
 
 // Capabilities implements chat.Adapter.
@@ -84,8 +113,37 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	return a.sender.Send(ctx, m)
 }
 
-// Run implements chat.Adapter.
+// Run logs in, and in ModeSocket receives, until ctx ends. Trouble that may
+// pass it waits out; its error names the key that is wrong. It can be called
+// again once it has returned.
 func (a *Adapter) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	ctx, cancel := context.WithCancel(ctx)
+	stop := a.errands.begin(ctx)
+	defer func() {
+		cancel()
+		stop()
+		a.flush(context.WithoutCancel(ctx))
+	}()
+	err := a.logIn(ctx)
+	if err == nil {
+		a.errands.run(ctx, a.groups.keep)
+		if a.cfg.Mode == ModeSocket {
+			err = a.receive(ctx)
+		} else {
+			<-ctx.Done()
+		}
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it ended because it was told to
+	}
+	return err
+}
+
+// flush keeps the marks that are not kept yet, so that the next process knows
+// them.
+func (a *Adapter) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	a.threads.flush(ctx)
+	a.member.flush(ctx)
 }
