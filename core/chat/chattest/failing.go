@@ -54,7 +54,7 @@ func runFailing(t *testing.T, h Harness) {
 			name: f.Name, begin: func(t *testing.T, s *setup) { f.Set(t, s.Far) },
 			classes: []chat.Class{f.Class}, least: f.RetryAfter, most: f.RetryAfter,
 		}
-		t.Run(f.Name, func(t *testing.T) { s := start(t, h); s.fails(t, one, nil) })
+		t.Run(f.Name, func(t *testing.T) { s := start(t, h); _ = s.fails(t, one, nil) })
 	}
 	t.Run("ContextEnded", func(t *testing.T) { s := start(t, h); s.endedContext(t) })
 	if h.OverHTTP == nil {
@@ -64,8 +64,7 @@ func runFailing(t *testing.T, h Harness) {
 	for _, one := range slices.Concat(statusTrials(t, h.OverHTTP), rateTrials(), networkTrials()) {
 		t.Run(one.name, func(t *testing.T) {
 			s := start(t, h)
-			s.fails(t, one, s.net)
-			s.mends(t)
+			s.mends(t, s.fails(t, one, s.net))
 		})
 	}
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError} {
@@ -146,19 +145,20 @@ func networkTrials() []trial {
 }
 
 // fails checks that a message cannot be sent, and how that is called. net, if
-// it is given, must have been used.
-func (s *setup) fails(t *testing.T, one trial, net *network) {
+// it is given, must have been used. It returns the message.
+func (s *setup) fails(t *testing.T, one trial, net *network) chat.Outbound {
 	t.Helper()
-	to := s.conversation(t, 0)
+	m := outbound("a", s.conversation(t, 0), "hello there")
 	one.begin(t, s)
 	var err error
 	within(t, "Send", func() {
-		_, err = s.Adapter().Send(t.Context(), chat.Outbound{ID: "a", To: to, Text: "hello there"})
+		_, err = s.Adapter().Send(t.Context(), m)
 	})
 	if net != nil && net.called() == 0 {
 		t.Error("no call was made by the client of chat.Env")
 	}
 	s.isClass(t, err, one)
+	return m
 }
 
 func (s *setup) isClass(t *testing.T, err error, one trial) {
@@ -178,11 +178,11 @@ func (s *setup) isClass(t *testing.T, err error, one trial) {
 
 // mends checks that what could not be sent can be sent once the trouble is
 // over, and is then seen once.
-func (s *setup) mends(t *testing.T) {
+func (s *setup) mends(t *testing.T, m chat.Outbound) {
 	t.Helper()
 	s.net.mended()
 	s.clock.forward(time.Hour)
-	s.send(t, chat.Outbound{ID: "a", To: s.conversation(t, 0), Text: "hello there"})
+	s.send(t, m)
 	seen := 0
 	for _, shown := range s.Shown(t) {
 		seen += strings.Count(shown.Text, "hello there")

@@ -116,9 +116,9 @@ func locked(t *testing.T, h Harness) {
 	case <-time.After(patience):
 		t.Fatal("Run did not return after its context ended")
 	}
-	s.clock.forward(time.Hour)
 	s.stop = s.run(t, s.Adapter())
 	to = s.conversation(t, 0)
+	s.clock.forward(time.Hour)
 	s.send(t, outbound("a", to, "hello there"))
 	s.shows(t, 0, "hello there")
 }
