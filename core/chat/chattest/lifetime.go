@@ -66,7 +66,7 @@ func runLifetime(t *testing.T, h Harness) {
 	t.Run("CapabilitiesNeverChange", func(t *testing.T) {
 		s := start(t, h)
 		first := s.Adapter().Capabilities()
-		s.conversation(t, 0)
+		s.send(t, outbound("a", s.conversation(t, 0), "hello"))
 		if second := s.Adapter().Capabilities(); second != first {
 			t.Errorf("the capabilities were %+v, and are %+v", first, second)
 		}

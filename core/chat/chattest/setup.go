@@ -19,7 +19,7 @@ import (
 
 // patience is how long the suite waits for what must happen. Nothing is
 // measured by it.
-const patience = 20 * time.Second
+var patience = 20 * time.Second
 
 // setup is one adapter that runs, and its far side.
 type setup struct {

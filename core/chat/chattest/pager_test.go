@@ -1,0 +1,459 @@
+package chattest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+)
+
+// pager is a small adapter that does everything right, unless it has a fault.
+// Its channel is made up: calls in both directions carry JSON, those to the
+// adapter with an HMAC, those to the far side with a token.
+type pager struct {
+	env     chat.Env
+	api     string
+	fault   string // one of the mutants' names, or empty
+	session string
+	client  http.Client
+
+	mu        sync.Mutex
+	seen      map[string]bool
+	mentioned map[string]bool
+	runs      int
+	loggedIn  bool
+}
+
+const (
+	pagerSecret = "signing-secret-of-the-pager"
+	pagerToken  = "token-of-the-pager"
+	pagerLimit  = 64 << 10
+	// pagerLongest is what the channel takes of a message, markup included.
+	pagerLongest = 8000
+)
+
+// pagerEvent is what the channel sends.
+type pagerEvent struct {
+	ID     string   `json:"id"`
+	Kind   string   `json:"kind"` // message, command, click, join, follow
+	Room   string   `json:"room"`
+	Thread string   `json:"thread"`
+	Person string   `json:"person"`
+	Name   string   `json:"name"`
+	Groups []string `json:"groups"`
+	Bot    string   `json:"bot"`
+	Edited bool     `json:"edited"`
+	Text   string   `json:"text"`
+	On     string   `json:"on"` // the message that was clicked
+	At     int64    `json:"at"`
+}
+
+// pagerPost is what the channel takes.
+type pagerPost struct {
+	Room    string        `json:"room"`
+	Thread  string        `json:"thread"`
+	Text    string        `json:"text"`
+	Buttons []chat.Button `json:"buttons,omitempty"`
+	Files   []chat.File   `json:"files,omitempty"`
+}
+
+// pagerRef is the adapter's part of a conversation's reference.
+type pagerRef struct {
+	Room   string `json:"room"`
+	Thread string `json:"thread"`
+}
+
+func newPager(env chat.Env, api, fault string) *pager {
+	p := &pager{env: env, api: api, fault: fault, session: rand.Text(), seen: map[string]bool{}, mentioned: map[string]bool{}}
+	p.client = *env.HTTP
+	if p.is("own client") {
+		p.client = http.Client{}
+	}
+	if !p.is("follows redirects") {
+		p.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return p
+}
+
+func (p *pager) is(fault string) bool { return p.fault == fault }
+
+func (p *pager) Capabilities() chat.Capabilities {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := chat.Capabilities{Edit: true, Buttons: true, Files: true, MaxBytes: 4000, LiveInterval: time.Second}
+	if p.is("changing capabilities") && p.runs > 0 && p.loggedIn {
+		c.MaxBytes++
+	}
+	return c
+}
+
+func (p *pager) Run(ctx context.Context) error {
+	p.mu.Lock()
+	p.runs++
+	again := p.runs > 1
+	p.mu.Unlock()
+	if p.is("leaks a goroutine") {
+		go func() { <-make(chan int) }()
+	}
+	if p.is("does not run again") && again {
+		return errors.New("it ran before")
+	}
+	if p.is("logs a secret") {
+		p.env.Logger.Debug("logging in", "token", pagerToken)
+	}
+	<-ctx.Done()
+	if p.is("returns the context's error") {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (p *pager) Handler() http.Handler {
+	mux := http.NewServeMux()
+	pattern := "POST /events"
+	if p.is("takes any method") {
+		pattern = "/events"
+	}
+	mux.HandleFunc(pattern, p.serve)
+	return mux
+}
+
+func (p *pager) serve(w http.ResponseWriter, r *http.Request) {
+	body := r.Body
+	if !p.is("no limit") {
+		body = http.MaxBytesReader(w, r.Body, pagerLimit<<4)
+	}
+	raw, err := io.ReadAll(body)
+	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if !p.genuine(r.Header, raw) {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	var e pagerEvent
+	if err := json.Unmarshal(raw, &e); err != nil || e.ID == "" {
+		if p.is("panics") {
+			panic(err)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if e.Bot == "self" && !p.is("hears itself") || e.Bot == "other" && !p.is("hears programs") || e.Edited && !p.is("runs what is edited") {
+		return
+	}
+	m, ok := p.inbound(r.Context(), e)
+	if !ok {
+		return
+	}
+	p.accept(w, r, e, m)
+}
+
+func (p *pager) accept(w http.ResponseWriter, r *http.Request, e pagerEvent, m chat.Inbound) {
+	ctx, cancel := context.WithTimeout(r.Context(), pagerWait/2)
+	defer cancel()
+	if p.is("no deadline") {
+		ctx = r.Context()
+	}
+	if p.is("remembers what it did not store") {
+		p.mu.Lock()
+		seen := p.seen[m.ID]
+		p.seen[m.ID] = true
+		p.mu.Unlock()
+		if seen {
+			return
+		}
+	}
+	err := p.env.Inbox.Accept(ctx, m)
+	switch {
+	case err == nil || p.is("acknowledges anything"):
+	case e.Kind == "command" || e.Kind == "click":
+		if !p.is("tells no asker") {
+			_, _ = io.WriteString(w, "Not accepted, please try again.")
+		}
+	default:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+func pagerSign(at string, raw []byte) string {
+	mac := hmac.New(sha256.New, []byte(pagerSecret))
+	_, _ = io.WriteString(mac, at+":")
+	_, _ = mac.Write(raw)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func (p *pager) genuine(h http.Header, raw []byte) bool {
+	at := h.Get("X-At")
+	if !p.is("believes anybody") && !hmac.Equal([]byte(pagerSign(at, raw)), []byte(h.Get("X-Signature"))) {
+		return false
+	}
+	seconds, err := strconv.ParseInt(at, 10, 64)
+	return p.is("believes old calls") || p.is("believes anybody") || err == nil && p.env.Clock().Sub(time.Unix(seconds, 0)).Abs() < 5*time.Minute
+}
+
+var pagerRead = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+
+// inbound says what an event is to core; false if it is nothing.
+func (p *pager) inbound(ctx context.Context, e pagerEvent) (chat.Inbound, bool) {
+	data, err := json.Marshal(pagerRef{e.Room, e.Thread})
+	if err != nil {
+		return chat.Inbound{}, false
+	}
+	m := chat.Inbound{
+		ID:           e.ID,
+		Sender:       chat.Sender{Account: p.env.Account, Workspace: "W1", User: e.Person, Name: e.Name},
+		Conversation: chat.ConversationRef{Account: p.env.Account, Channel: e.Room, Key: e.Room + "/" + e.Thread, Data: data},
+		Text:         pagerRead.Replace(e.Text), Addressed: true, Groups: e.Groups, At: time.Unix(e.At, 0),
+	}
+	switch e.Kind {
+	case "click":
+		m.ID = "click/" + e.On + "/" + e.Text + "/" + e.Person
+		if p.is("click of everybody") {
+			m.ID = "click/" + e.On + "/" + e.Text
+		}
+		if p.is("click by click") {
+			m.ID = e.ID
+		}
+	case "join":
+		m.ID, m.Text, m.Joined = "join/"+e.Room, "", true
+		if p.is("joins twice") {
+			m.ID = e.ID
+		}
+	case "command":
+		m.Conversation.Quota = &chat.Quota{Messages: 2, Until: p.env.Clock().Add(30 * time.Minute)}
+	case "follow":
+		m.Addressed, m.Followed = false, true
+		if !p.takesPart(ctx, m.Conversation.Key) {
+			return m, false
+		}
+	}
+	if err := p.takePart(ctx, m.Conversation.Key); err != nil {
+		return m, false
+	}
+	p.spoil(e, &m)
+	return m, true
+}
+
+// spoil gives a message the fault.
+func (p *pager) spoil(e pagerEvent, m *chat.Inbound) {
+	switch p.fault {
+	case "names for IDs":
+		m.Sender.User = m.Sender.Name
+	case "one person":
+		m.Sender.User = "U0"
+	case "random IDs":
+		m.ID = rand.Text()
+	case "IDs of a process":
+		m.ID = p.session + e.ID
+	case "one ID":
+		m.ID = "1"
+	case "threads are one":
+		m.Conversation.Key = e.Room
+	case "no groups":
+		m.Groups = nil
+	case "trims":
+		m.Text = strings.Join(strings.Fields(m.Text), " ")
+	case "does not unescape":
+		m.Text = e.Text
+	case "wrong channel":
+		m.Conversation.Channel = e.Thread
+	case "no time":
+		m.At = time.Time{}
+	}
+}
+
+func (p *pager) takePart(ctx context.Context, key string) error {
+	if p.is("forgets where it takes part") {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.mentioned[key] = true
+		return nil
+	}
+	return p.env.KV.Set(ctx, key, []byte("1"), 0)
+}
+
+func (p *pager) takesPart(ctx context.Context, key string) bool {
+	switch p.fault {
+	case "takes part everywhere":
+		return true
+	case "forgets where it takes part":
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.mentioned[key]
+	}
+	_, ok, err := p.env.KV.Get(ctx, key)
+	return ok && err == nil
+}
+
+var pagerWrite = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+func (p *pager) escape(text string, limit int) string {
+	if p.is("does not escape") {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		piece := pagerWrite.Replace(string(r))
+		if b.Len()+len(piece) > limit && !p.is("too long for the channel") {
+			break
+		}
+		b.WriteString(piece)
+	}
+	return b.String()
+}
+
+func (p *pager) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
+	var to pagerRef
+	if err := json.Unmarshal(m.To.Data, &to); err != nil {
+		return chat.MessageRef{}, &chat.SendError{Class: chat.Permanent, Err: fmt.Errorf("the reference is broken: %w", err)}
+	}
+	if q := m.To.Quota; q != nil {
+		if err := p.within(ctx, *q, string(m.To.Data)); err != nil {
+			if p.is("says too much to nobody") {
+				err = nil
+			}
+			return chat.MessageRef{}, err
+		}
+	}
+	post := pagerPost{Room: to.Room, Thread: to.Thread, Files: m.Files}
+	if p.is("replies beside the thread") {
+		post.Thread = ""
+	}
+	post.Text = p.escape(m.Text, pagerLongest-200)
+	if c := m.Card; c != nil {
+		head := c.Code + " " + c.Agent + " " + p.escape(c.Message, 2000) + " "
+		if p.is("no code") {
+			head = head[len(c.Code):]
+		}
+		post.Text, post.Buttons = head+p.escape(c.Note, 500)+"\n"+p.escape(c.Output, pagerLongest-len(head)-1000), c.Buttons
+	}
+	if m.Mention != nil && !p.is("mentions nobody") {
+		post.Text = "<@" + m.Mention.User + "> " + post.Text
+	}
+	if p.is("drops files") {
+		post.Files = nil
+	}
+	path := "/messages"
+	if m.Edit != nil && !p.is("edits by a new message") {
+		path += "/" + m.Edit.ID
+	}
+	return p.call(ctx, path, post)
+}
+
+var errSpent = errors.New("no more may be said in answer to it")
+
+// within counts what was said in answer to a message.
+func (p *pager) within(ctx context.Context, q chat.Quota, key string) error {
+	spent := &chat.SendError{Class: chat.Gone, Err: errSpent}
+	if p.is("quota is temporary") {
+		spent.Class = chat.Temporary
+	}
+	key += q.Until.String()
+	n, _, err := p.env.KV.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if len(n) >= q.Messages || p.env.Clock().After(q.Until) {
+		return spent
+	}
+	return p.env.KV.Set(ctx, key, append(n, 'x'), 0)
+}
+
+func (p *pager) call(ctx context.Context, path string, post pagerPost) (chat.MessageRef, error) {
+	body, err := json.Marshal(post)
+	if err != nil {
+		return chat.MessageRef{}, err
+	}
+	if p.is("ignores its context") {
+		ctx = context.WithoutCancel(ctx)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.api+path, bytes.NewReader(body))
+	if err != nil {
+		return chat.MessageRef{}, err
+	}
+	r.Header.Set("Authorization", "Bearer "+pagerToken)
+	answer, err := p.client.Do(r)
+	if err != nil {
+		switch p.fault {
+		case "classifies nothing":
+			return chat.MessageRef{}, err
+		case "gives up on the network":
+			return chat.MessageRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
+		}
+		return chat.MessageRef{}, &chat.SendError{Class: chat.Temporary, Err: err}
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return chat.MessageRef{}, p.refused(answer)
+	}
+	var ref chat.MessageRef
+	if err := json.NewDecoder(answer.Body).Decode(&ref); err != nil && !p.is("believes any answer") {
+		return chat.MessageRef{}, &chat.SendError{Class: chat.Temporary, Err: fmt.Errorf("the answer cannot be read: %w", err)}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loggedIn = true
+	return ref, nil
+}
+
+// refused classifies a status.
+func (p *pager) refused(answer *http.Response) error {
+	e := &chat.SendError{Class: chat.Permanent, Err: fmt.Errorf("it answered %s", answer.Status)}
+	switch code := answer.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e.Class = chat.Auth
+	case code == http.StatusNotFound || code == http.StatusGone:
+		e.Class = chat.Gone
+	case code == http.StatusTooManyRequests:
+		e.Class = chat.RateLimited
+	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooEarly:
+		e.Class = chat.Temporary
+	}
+	if !p.is("no patience") {
+		e.RetryAfter = p.after(answer.Header.Get("Retry-After"))
+	}
+	switch {
+	case p.is("credentials are temporary") && e.Class == chat.Auth,
+		p.is("429 is temporary") && e.Class == chat.RateLimited,
+		p.is("gone is temporary") && e.Class == chat.Gone:
+		e.Class = chat.Temporary
+	case p.is("408 is permanent") && answer.StatusCode == http.StatusRequestTimeout:
+		e.Class = chat.Permanent
+	case p.is("tells a secret"):
+		e.Err = fmt.Errorf("%w: with the token %s", e.Err, pagerToken)
+	}
+	return e
+}
+
+func (p *pager) after(text string) time.Duration {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+		if p.is("negative patience") {
+			return time.Duration(n) * time.Second
+		}
+		return time.Duration(max(n, 0)) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil || p.is("no dates") {
+		return 0
+	}
+	return max(at.Sub(p.env.Clock()), 0)
+}
