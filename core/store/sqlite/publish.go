@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/letserverrun/skadi/core/job"
@@ -25,52 +23,48 @@ var (
 
 // Unpublished implements events.Store.
 func (s *Store) Unpublished(ctx context.Context, max int) ([]job.Event, error) {
+	if events := s.recent.run(max); len(events) > 0 {
+		return events, nil
+	}
 	rows, err := s.read.query(ctx, unpublishedQuery, int64(max))
 	if err != nil {
 		return nil, err
 	}
-	var (
-		events  []job.Event
-		seqs    []int64 // of those not remembered
-		missing = map[row.EventKey]int{}
-		seq     int64
-		key     row.EventKey
-	)
-	for rows.Next() {
-		if err := rows.Scan(&seq, &key.Subject, &key.Version); err != nil {
-			return nil, errors.Join(s.read.explain(err), rows.Close())
-		}
-		if events == nil {
-			events = make([]job.Event, 0, min(max, 256))
-		}
-		if e, ok := s.recent.Get(key); ok && e.Seq == seq {
-			events = append(events, e.Event)
-			continue
-		}
-		missing[key] = len(events)
-		seqs = append(seqs, seq)
-		events = append(events, job.Event{})
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	var seqs []int64
+	var keys []row.EventKey
+	var seq int64
+	var key row.EventKey
+	err = row.Each(rows, []any{&seq, &key.Subject, &key.Version}, func() { seqs, keys = append(seqs, seq), append(keys, key) })
+	if err != nil || len(seqs) == 0 {
 		return nil, s.read.explain(err)
 	}
-	if len(seqs) == 0 {
-		return events, nil
-	}
-	if rows, err = s.read.query(ctx, unpublishedEventsQuery, jsonList(seqs)); err != nil {
-		return nil, err
-	}
-	read, err := row.Events(rows)
-	if err != nil {
-		return nil, s.read.explain(err)
-	}
-	for i := range read {
-		if at, ok := missing[row.KeyOf(&read[i])]; ok {
-			events[at] = read[i]
+	known, missing := s.recent.find(seqs)
+	read := map[row.EventKey]*job.Event{}
+	if len(missing) > 0 {
+		if rows, err = s.read.query(ctx, unpublishedEventsQuery, jsonList(missing)); err != nil {
+			return nil, err
+		}
+		others, err := row.Events(rows)
+		if err != nil {
+			return nil, s.read.explain(err)
+		}
+		for i := range others {
+			read[row.KeyOf(&others[i])] = &others[i]
 		}
 	}
-	// Those that were published between the two reads are no more.
-	return slices.DeleteFunc(events, func(e job.Event) bool { return e.Subject == "" }), nil
+	events := make([]job.Event, 0, len(seqs))
+	found := seqs[:0]
+	for i, seq := range seqs {
+		switch e := read[keys[i]]; {
+		case known[i] != nil:
+			events, found = append(events, known[i].Event), append(found, seq)
+		case e != nil:
+			events, found = append(events, *e), append(found, seq)
+		default: // It was published between the two reads.
+		}
+	}
+	s.recent.give(found, events)
+	return events, nil
 }
 
 // MarkPublished implements events.Store.
@@ -78,19 +72,7 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	// Rows have no index by event: their numbers are remembered, or else the
-	// rows are searched.
-	var seqs []int64
-	var others [][2]any
-	for i := range events {
-		k := row.KeyOf(&events[i])
-		if e, ok := s.recent.Get(k); ok {
-			seqs = append(seqs, e.Seq)
-		} else {
-			others = append(others, [2]any{k.Subject, k.Version})
-		}
-	}
-	slices.Sort(seqs)
+	seqs, others, all := s.recent.seqs(events)
 	err := s.write.do(ctx, &work{rows: len(events), do: func(t *tx) error {
 		for rest := seqs; len(rest) > 0; {
 			n := 1
@@ -105,12 +87,14 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 		if len(others) == 0 {
 			return nil
 		}
-		_, err := t.exec(publishedListQuery, row.JSONText(others))
+		list := make([][2]any, len(others)) // rows have no index by event
+		for i, k := range others {
+			list[i] = [2]any{k.Subject, k.Version}
+		}
+		_, err := t.exec(publishedListQuery, row.JSONText(list))
 		return err
 	}})
-	if err == nil {
-		s.recent.Remove(events)
-	}
+	s.recent.published(seqs, all && err == nil)
 	return err
 }
 

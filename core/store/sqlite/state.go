@@ -80,6 +80,9 @@ func (s *writerState) refresh(w *writer) error {
 	if _, err := w.conn.row(dataVersionQuery, nil, &version); err != nil {
 		return err
 	}
+	if version != s.version {
+		w.store.recent.forget()
+	}
 	if version != s.version || s.agents == nil || len(s.agents) > maxKnownAgents {
 		s.agents, s.agentKeys = map[agentKey]*job.Agent{}, map[string]agentKey{}
 		s.version, s.outbox = version, -1

@@ -38,7 +38,7 @@ type Store struct {
 	log    *slog.Logger
 	write  *writer
 	read   *readers
-	recent row.RecentEvents
+	recent recent
 	alone  alone
 	// partitions is how many partitions conversations are spread over.
 	partitions int

@@ -298,7 +298,7 @@ func (w *writer) try(batch []*member) error {
 	defer func() { clear(t.args); w.args = t.args }()
 	err := w.transact(t, batch)
 	if err == nil {
-		w.store.recent.Add(t.events)
+		w.store.recent.add(t.events)
 		for _, f := range t.after {
 			f()
 		}
