@@ -4,6 +4,7 @@ package adapters
 
 import (
 	"github.com/letserverrun/skadi/adapters/slack"
+	"github.com/letserverrun/skadi/adapters/teams"
 	"github.com/letserverrun/skadi/adapters/terminal"
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -13,6 +14,7 @@ import (
 func Factories() map[string]chat.Factory {
 	return map[string]chat.Factory{
 		slack.Kind:    slack.Factory,
+		teams.Kind:    teams.Factory,
 		terminal.Kind: terminal.Factory,
 	}
 }
