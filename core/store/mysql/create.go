@@ -234,11 +234,11 @@ const (
 	// insertColumns are what a new job can have; otherColumns what one has
 	// besides that does not begin its life here, in the order of reported.
 	insertColumns = `num, id, space, agent, status, reason, approval, version, created_at, finished_at, due_at,
-		sender_account, sender_workspace, sender_user, sender_name, callback_url, conversation, message`
+		sender_account, sender_workspace, sender_user, sender_name, callback_url, conversation, message, history`
 	otherColumns = `lease, attempt, offered_until, sent_at, last_word_at, cancel_requested_at,
 		result, exit_code, digest, output, late`
 
-	insertWidth = 18
+	insertWidth = 19
 	otherWidth  = 11
 )
 
@@ -253,6 +253,7 @@ func (t *tx) insertJobs() error {
 			j.Num, j.ID, j.Space, j.Agent, string(j.Status), string(j.Reason), string(j.Approval), j.Version,
 			row.Micros(j.CreatedAt), row.Micros(j.FinishedAt), row.Micros(j.DueAt),
 			j.Sender.Account, j.Sender.Workspace, j.Sender.User, valid(j.Sender.Name), j.CallbackURL, conversation, valid(j.Message),
+			valid(string(t.history[j.Num])),
 		}
 		if !isBeyondInsert(j) {
 			plain = append(plain, columns...)

@@ -46,11 +46,21 @@ func (t *tx) prepare(creates, named, selects []*member) error {
 	return t.readOutputs(named)
 }
 
-// tell has the events inserted with the transaction. j is the job that they
-// are about, or nil.
+// tell has the events written with the transaction. j is the job that they are
+// about, which the transaction makes or changes, or nil.
 func (t *tx) tell(j *job.Job, events []job.Event) error {
 	told, err := row.Tell(j, events)
 	t.events = append(t.events, told...)
+	for _, e := range told {
+		if !inHistory(j, e) {
+			t.rows = append(t.rows, e)
+			continue
+		}
+		if t.history == nil {
+			t.history = map[int64][]byte{}
+		}
+		t.history[j.Num] = appendHistory(t.history[j.Num], e)
+	}
 	return err
 }
 
@@ -73,7 +83,7 @@ func (t *tx) insertEvents() error {
 		return nil
 	}
 	var plain, whole []any
-	for _, e := range t.events {
+	for _, e := range t.rows {
 		e.Text = valid(e.Text)
 		if e.IsPlain() {
 			plain = e.Columns(plain)

@@ -105,16 +105,6 @@ func (s *Store) chunks(ctx context.Context, text string, args ...any) ([]job.Out
 	return chunks, s.explain(err)
 }
 
-// History implements job.Store.
-func (s *Store) History(ctx context.Context, space, id string) ([]job.Event, error) {
-	history, err := s.events(ctx, `SELECT `+row.EventColumns+` FROM events e`+row.JoinJob+`
-		WHERE e.subject = ? AND e.space = ? ORDER BY e.version`, id, space)
-	if err == nil && len(history) == 0 {
-		return nil, job.ErrNotFound
-	}
-	return history, err
-}
-
 // events reads rows of row.EventColumns.
 func (s *Store) events(ctx context.Context, text string, args ...any) ([]job.Event, error) {
 	from, err := s.query(ctx, text, args...)

@@ -206,11 +206,6 @@ func (s *Store) fillStored(ctx context.Context, bundles []reading) error {
 	return nil
 }
 
-func (s *Store) eventsOf(ctx context.Context, keys []row.EventKey) ([]job.Event, error) {
-	which, args := ofEvents("e.", keys)
-	return s.events(ctx, eventsQuery+which, args...)
-}
-
 // unpublishedRows returns events that have rows of their own.
 func (s *Store) unpublishedRows(ctx context.Context, max int) ([]job.Event, error) {
 	var keys []row.EventKey

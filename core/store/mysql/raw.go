@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -73,4 +74,35 @@ func Fit(dataType string, length int64, text string) string {
 		return shortText(text)
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// PastColumn is a column of jobs in which a part of the events is kept; see
+// Pasts.
+const PastColumn = historyColumn
+
+// Pasts reads the events in PastColumn, of all jobs, and calls each with the
+// values of row.PlainEventColumns of each event, as the table events would have
+// them.
+func Pasts(ctx context.Context, from *sql.Conn, each func(values []any) error) error {
+	rows, err := from.QueryContext(ctx, `SELECT `+pastColumns+` FROM jobs j WHERE j.history <> ''`) //nolint:rowserrcheck // row.Each does
+	if err != nil {
+		return err
+	}
+	var p past
+	var failed error
+	err = row.Each(rows, p.dest(), func() {
+		if failed != nil {
+			return
+		}
+		var events []job.Event
+		if events, failed = p.events(); failed != nil {
+			return
+		}
+		for _, e := range events {
+			if failed = each((&row.NewEvent{Event: e}).Columns(nil)); failed != nil {
+				return
+			}
+		}
+	})
+	return errors.Join(err, failed)
 }

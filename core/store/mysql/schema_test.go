@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -111,6 +112,27 @@ func TestMigrateAgain(t *testing.T) {
 			}
 			checkMigrated(t, dsn)
 		})
+	}
+}
+
+// TestMigrateAgainEachStep has a process die after a step was done and before it
+// was recorded.
+func TestMigrateAgainEachStep(t *testing.T) {
+	t.Parallel()
+	dsn := newDatabase(t)
+	if err := Migrate(t.Context(), dsn, nil); err != nil {
+		t.Fatal(err)
+	}
+	s, err := SchemaOf(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := s.Newest; version > 0; version-- {
+		execAll(t, testDB(t, dsn), fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id >= %d`, version))
+		if err := Migrate(t.Context(), dsn, nil); err != nil {
+			t.Fatalf("again from step %d on: %v", version, err)
+		}
+		checkMigrated(t, dsn)
 	}
 }
 

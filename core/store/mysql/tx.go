@@ -36,6 +36,8 @@ type tx struct {
 	made    []*job.Job
 	changed []*held
 	events  []*row.NewEvent
+	rows    []*row.NewEvent  // those of events that get rows of their own
+	history map[int64][]byte // the others, by jobs.num
 	bundles []*bundle
 	chunks  []any
 	// inserted is the first number that the last INSERT got.

@@ -159,6 +159,7 @@ const (
 	setHandOver = 1 << iota
 	setState
 	setReport
+	setHistory
 )
 
 // widthOf returns the narrowest set of columns that holds the difference.
@@ -176,6 +177,9 @@ func widthOf(a, b *job.Job) int {
 	return 0 // the agent said that it still runs the job
 }
 
+// historyColumn is a column to whose text an update adds.
+const historyColumn = "history"
+
 // columnsOf are the columns that an update of a width sets.
 func columnsOf(width int) []string {
 	columns := []string{"version", "last_word_at", "due_at"}
@@ -187,6 +191,9 @@ func columnsOf(width int) []string {
 	}
 	if width&setReport != 0 {
 		columns = append(columns, "result", "exit_code", "digest", "output", "late")
+	}
+	if width&setHistory != 0 {
+		columns = append(columns, historyColumn)
 	}
 	return columns
 }
@@ -222,6 +229,9 @@ func (t *tx) updateJobs() error {
 	byWidth := map[int][]*held{}
 	for _, h := range t.changed {
 		w := widthOf(h.was, h.is)
+		if t.history[h.is.Num] != nil {
+			w |= setHistory
+		}
 		byWidth[w] = append(byWidth[w], h)
 	}
 	for width, changed := range byWidth {
@@ -244,6 +254,9 @@ func (t *tx) updateSome(changed []*held, width int) error {
 		var err error
 		if values, err = valuesOf(values, h.is, width); err != nil {
 			return err
+		}
+		if width&setHistory != 0 {
+			values = append(values, valid(string(t.history[h.is.Num])))
 		}
 		for _, v := range values[i*len(columns):] {
 			bytes += size(v)
@@ -276,17 +289,21 @@ func updateText(columns []string, nums, values []any) (text string, args []any) 
 		if c > 0 {
 			b.WriteString(`, `)
 		}
-		b.WriteString(column)
+		set, end := column+` = `, ``
+		if column == historyColumn {
+			set, end = column+` = CONCAT(`+column+`, `, `)`
+		}
+		b.WriteString(set)
 		alike := true
 		for i := range nums {
 			alike = alike && values[i*len(columns)+c] == values[c]
 		}
 		if alike {
-			b.WriteString(` = ?`)
+			b.WriteString(`?` + end)
 			args = append(args, values[c])
 			continue
 		}
-		b.WriteString(` = CASE num` + strings.Repeat(` WHEN ? THEN ?`, len(nums)) + ` END`)
+		b.WriteString(`CASE num` + strings.Repeat(` WHEN ? THEN ?`, len(nums)) + ` END` + end)
 		for i, num := range nums {
 			args = append(args, num, values[i*len(columns)+c])
 		}

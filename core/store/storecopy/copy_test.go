@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/mysql"
@@ -376,4 +377,62 @@ func pathOf(t *testing.T, s *sqlite.Store) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestPasts takes jobs from MySQL whose events have no rows of their own, and
+// that are not published yet.
+func TestPasts(t *testing.T) {
+	t.Parallel()
+	from, ctx := openMySQL(t), t.Context()
+	want := map[string][]job.Event{}
+	for i, c := range []*chat.ConversationRef{nil, {Account: "work-slack", Key: "C1"}, nil, nil} {
+		id := fmt.Sprint("job-", i)
+		created, err := from.Create(ctx, []job.Entry{{
+			Draft: &job.Draft{ID: id, Space: "default", Agent: "web-1", Message: "deploy", Conversation: c},
+			Admit: func(now time.Time, d job.Draft, _ *job.Agent) (job.Job, []job.Event, error) {
+				j := job.Job{ID: d.ID, Space: d.Space, Num: d.Num, Agent: d.Agent, Conversation: c, Status: job.Queuing, Version: 1, CreatedAt: now, DueAt: now}
+				return j, []job.Event{statusOf(j, now)}, nil
+			},
+		}})
+		if err != nil || created[0].Err != nil {
+			t.Fatal(err, created)
+		}
+		if _, err := from.Update(ctx, job.ByID("default", id), func(v job.View) (*job.Change, error) {
+			v.Job.Version++
+			v.Job.Status, v.Job.FinishedAt = job.Canceled, v.Now
+			return &job.Change{Job: v.Job, Events: []job.Event{statusOf(v.Job, v.Now)}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if want[id], err = from.History(ctx, "default", id); err != nil || len(want[id]) != 2 {
+			t.Fatal(want[id], err)
+		}
+	}
+	for name, to := range map[string]store.Store{"sqlite": openSQLite(t), "mysql": openMySQL(t)} {
+		r, err := copyAll(t, Config{From: from, To: to})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		for _, p := range r.Tables {
+			if p.Table == "events" && (p.Rows != 8 || p.Total != 8) {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+		for id, history := range want {
+			got, err := to.History(ctx, "default", id)
+			if diff := cmp.Diff(history, got); diff != "" || err != nil {
+				t.Errorf("%s: the history of %s: %v (-before +after):\n%s", name, id, err, diff)
+			}
+		}
+		if es, err := to.Unpublished(ctx, 100); err != nil || len(es) != 8 {
+			t.Errorf("%s: %d events are to be published, want 8: %v", name, len(es), err)
+		}
+	}
+}
+
+func statusOf(j job.Job, at time.Time) job.Event {
+	return job.Event{
+		Subject: j.ID, Version: j.Version, Space: j.Space, Kind: job.EventJobStatus, At: at, Agent: j.Agent, Num: j.Num,
+		Status: j.Status, By: "token:<ci> \"ü\"", Conversation: j.Conversation,
+	}
 }

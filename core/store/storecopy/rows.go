@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/letserverrun/skadi/core/store/mysql"
+	"github.com/letserverrun/skadi/core/store/row"
 )
 
 // kept are the tables in which each database has rows from its beginning, and
@@ -142,6 +145,32 @@ func (x *copying) flush(ctx context.Context, b *batch) error {
 	clear(b.values)
 	b.values, b.rows, b.bytes = b.values[:0], 0, 0
 	return err
+}
+
+// pasts gives the events that MySQL keeps with their jobs rows of their own, and
+// returns how many there are.
+func (x *copying) pasts(ctx context.Context, p *Progress) (n int64, err error) {
+	b := &batch{insert: `INSERT INTO events (` + row.PlainEventColumns + `) VALUES `, columns: make([]column, row.PlainEventWidth)}
+	flush := func() error {
+		n += int64(b.rows)
+		p.Rows, p.Total = p.Rows+int64(b.rows), p.Total+int64(b.rows)
+		if err := x.flush(ctx, b); err != nil {
+			return err
+		}
+		x.Progress(*p)
+		return nil
+	}
+	err = mysql.Pasts(ctx, x.snapshot, func(values []any) error {
+		b.values = append(b.values, values...)
+		if b.rows++; b.rows < x.batchRows {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, flush()
 }
 
 // adapt brings about what one kind of database keeps beside the rows. SQLite

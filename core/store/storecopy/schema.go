@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/letserverrun/skadi/core/store/mysql"
 )
 
 // stays are the tables that are not copied: those of the servers that run on
@@ -100,8 +102,8 @@ func (d dialect) tables(ctx context.Context, db *sql.DB) (map[string]table, erro
 		if err := rows.Scan(&in, &c.name, &c.dataType, &c.length); err != nil {
 			return nil, fmt.Errorf("read the schema: %w", err)
 		}
-		if stays[in] {
-			continue
+		if stays[in] || in == "jobs" && c.name == mysql.PastColumn {
+			continue // see copying.pasts
 		}
 		kind, known := kindOf(c.dataType)
 		if !known {

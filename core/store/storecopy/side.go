@@ -25,7 +25,9 @@ type side struct {
 	// unbundle brings what is to be published into the tables that both kinds
 	// have; nil: it is there.
 	unbundle func(ctx context.Context) error
-	close    func() error
+	// pasts says that events are also in mysql.PastColumn.
+	pasts bool
+	close func() error
 }
 
 var sqliteDialect = dialect{
@@ -57,7 +59,7 @@ func sideOf(name string, s store.Store) (*side, error) {
 		}
 		return &side{Store: s, name: name, db: db, dialect: sqliteDialect, alone: s.Alone(), close: db.Close}, nil
 	case *mysql.Store:
-		return &side{Store: s, name: name, db: s.Raw(), dialect: mysqlDialect, unbundle: s.Unbundle, close: func() error { return nil }}, nil
+		return &side{Store: s, name: name, db: s.Raw(), dialect: mysqlDialect, unbundle: s.Unbundle, pasts: true, close: func() error { return nil }}, nil
 	}
 	return nil, fmt.Errorf("%s is a database of a kind that cannot be copied", name)
 }
