@@ -177,7 +177,7 @@ func (n *node) env(account string) chat.Env {
 func (n *node) api(metricsElsewhere bool) *httpapi.API {
 	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
-		Queue: n.queue, Nodes: n.registry, Clock: time.Now, Logger: n.log,
+		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
 		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,

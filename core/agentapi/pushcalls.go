@@ -76,6 +76,13 @@ func (c *Client) Cancel(ctx context.Context, id string) (j Job, pending bool, er
 	return j, status == http.StatusAccepted, err
 }
 
+// Accounts lists the accounts of the server, by name. It takes an admin token.
+func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
+	var l AccountList
+	_, err := c.call(ctx, http.MethodGet, "/v1/accounts", nil, 0, nil, &l)
+	return l.Accounts, err
+}
+
 // Agents lists the agents by name.
 func (c *Client) Agents(ctx context.Context) ([]Agent, error) {
 	var l AgentList

@@ -145,6 +145,24 @@ type NodeList struct {
 	Nodes []Node `json:"nodes"`
 }
 
+// Account is one of a server's accounts on the channels that people write in.
+type Account struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// State is "starting", "healthy" or "unhealthy".
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Error is what is wrong with an unhealthy account.
+	Error string `json:"error,omitempty"`
+	// Restarts counts how often the account was started again after a failure.
+	Restarts int `json:"restarts,omitempty"`
+}
+
+// AccountList lists the accounts of the server that answers, by name.
+type AccountList struct {
+	Accounts []Account `json:"accounts"`
+}
+
 // NewAgent names an agent to make.
 type NewAgent struct {
 	Name string `json:"name"`

@@ -75,6 +75,7 @@ type account struct {
 	done chan struct{}      // closed when its run has ended
 
 	started  bool
+	running  bool // its adapter is in Run
 	restarts int
 	runErr   error // why Run ended, until it runs steadily again
 	sendErr  error // why sending is paused, until something is sent
@@ -159,7 +160,7 @@ func (a *Accounts) start(ctx context.Context, e *account) {
 func (a *Accounts) supervise(ctx context.Context, e *account) {
 	log := a.log.With("account", e.Name, "kind", e.Kind)
 	for failures := 0; ; {
-		a.change(e, func() { e.started = true })
+		a.change(e, func() { e.started, e.running = true, true })
 		steady := time.AfterFunc(runSteady, func() {
 			a.change(e, func() { e.runErr = nil })
 		})
@@ -178,7 +179,7 @@ func (a *Accounts) supervise(ctx context.Context, e *account) {
 		failures++
 		wait := min(runMinBackoff<<min(failures-1, 20), runMaxBackoff)
 		log.Error("the account does not work; starting it again", "err", err, "in", wait)
-		a.change(e, func() { e.runErr = err })
+		a.change(e, func() { e.runErr, e.running = err, false })
 		select {
 		case <-ctx.Done():
 			return
@@ -230,6 +231,15 @@ func (a *Accounts) Adapter(name string) (chat.Adapter, bool) {
 		return nil, false
 	}
 	return e.Adapter, true
+}
+
+// Receiving reports whether the account can take something in: not while its
+// adapter has failed and waits to be started again.
+func (a *Accounts) Receiving(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.all[name]
+	return e != nil && (e.running || e.runErr == nil)
 }
 
 // Fault notes that the account cannot send, because of its credentials.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/queue"
@@ -42,9 +43,11 @@ type Config struct {
 	// Queue may be nil: then GET /v1/events answers 503.
 	Queue Queue
 	// Nodes may be nil: then GET /v1/nodes answers 503.
-	Nodes  *node.Registry
-	Clock  chat.Clock
-	Logger *slog.Logger
+	Nodes *node.Registry
+	// Accounts tells how the accounts do; nil means that there are none.
+	Accounts *events.Accounts
+	Clock    chat.Clock
+	Logger   *slog.Logger
 	// BodyBytes is the largest body of any call; 0 means 16 MiB.
 	BodyBytes int64
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
@@ -97,6 +100,9 @@ func New(cfg Config) *API {
 	}
 	if cfg.Nodes != nil {
 		a.metrics.registry.MustRegister(nodeCollector{cfg.Nodes})
+	}
+	if cfg.Accounts != nil {
+		a.metrics.registry.MustRegister(accountCollector{cfg.Accounts})
 	}
 	a.echo = a.router()
 	return a

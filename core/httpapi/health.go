@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -70,20 +68,23 @@ func Checks(checks map[string]func(ctx context.Context) error) func(ctx context.
 
 type health struct {
 	Status string `json:"status"`
+	// Unhealthy names the accounts that do not work.
+	Unhealthy []string `json:"unhealthy_accounts,omitempty"`
 }
 
 // health says that the process serves, and nothing more.
-func (c *call) health() error { return c.json(http.StatusOK, health{"ok"}) }
+func (c *call) health() error { return c.json(http.StatusOK, health{Status: "ok"}) }
 
 // ready says whether the server can do its work, or which part cannot. Parts
-// that the caller excludes are not looked at.
+// that the caller excludes are not looked at. An account that does not work is
+// no reason to send the calls of all others elsewhere.
 func (c *call) ready() error {
 	if c.api.cfg.Ready != nil {
 		if err := except(c.api.cfg.Ready(c.context()), c.echo.QueryParams()["exclude"]); err != nil {
 			return notReady(err)
 		}
 	}
-	return c.json(http.StatusOK, health{"ready"})
+	return c.json(http.StatusOK, health{Status: "ready", Unhealthy: c.unhealthy()})
 }
 
 // except leaves parts out of an error of Checks.
@@ -128,21 +129,5 @@ func (c *call) explainProblem() error {
 	c.response().Header().Set("Content-Type", "text/plain; charset=utf-8")
 	c.begin(http.StatusOK)
 	_, _ = c.response().Write([]byte(kind.Title + ".\n\n" + kind.Help + "\n"))
-	return nil
-}
-
-// adapter hands the call to an adapter that receives over HTTP. It sees the
-// path below its mount.
-func (c *call) adapter() error {
-	account := c.echo.Param("account")
-	h, ok := c.api.cfg.Mounts[account]
-	if !ok {
-		return fail(agentapi.ProblemNotFound, "no adapter is mounted here; skadi config check prints the addresses of those that are")
-	}
-	// An adapter finishes what it began, also when the server stops.
-	r := c.request().WithContext(c.context())
-	c.response().Header()[echo.HeaderXRequestID] = []string{c.id}
-	r.Body = http.MaxBytesReader(c.response(), r.Body, c.route.limit(c.api))
-	http.StripPrefix("/adapters/"+account, h).ServeHTTP(c.response(), r)
 	return nil
 }

@@ -193,6 +193,8 @@ var wireTypes = []any{
 	agentapi.AgentList{},
 	agentapi.Node{},
 	agentapi.NodeList{},
+	agentapi.Account{},
+	agentapi.AccountList{},
 	agentapi.NewAgent{},
 	agentapi.AgentToken{},
 	agentapi.Command{},
@@ -260,7 +262,7 @@ func TestOpenAPIHasEveryField(t *testing.T) {
 var answerOnly = map[string]bool{
 	"Job": true, "Sender": true, "Result": true, "LateReport": true, "BatchAnswer": true, "JobOrProblem": true,
 	"JobList": true, "Problem": true, "Agent": true, "AgentList": true, "AgentToken": true, "PollAnswer": true,
-	"Assignment": true, "Answer": true, "Answers": true, "OutputPiece": true, "Event": true,
+	"Account": true, "AccountList": true, "Assignment": true, "Answer": true, "Answers": true, "OutputPiece": true, "Event": true,
 }
 
 func wireFields(typ reflect.Type) map[string]reflect.StructField {

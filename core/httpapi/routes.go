@@ -44,6 +44,7 @@ var routes = []route{
 	{http.MethodPost, "/v1/agents/:name/token", admins, (*call).rotateToken, nil},
 
 	{http.MethodGet, "/v1/nodes", admins, (*call).listNodes, nil},
+	{http.MethodGet, "/v1/accounts", admins, (*call).listAccounts, nil},
 
 	{http.MethodPost, "/v1/agent/poll", agentsOnly, (*call).poll, pollBody},
 	{http.MethodPost, "/v1/agent/starts", agentsOnly, (*call).start, pollBody},
