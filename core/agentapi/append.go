@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Jobs and events are most of what a busy server writes, so these two write
-// themselves: in a fifth of the time that encoding/json takes, and to the same
+// Jobs, events, and the answers of polls and results are most of what a busy
+// server writes, so these write themselves: in a fifth of the time that encoding/json takes, and to the same
 // bytes as its Encoder without HTML's escapes, but for the newline.
 
 // AppendJSON appends the job as JSON.
@@ -65,6 +65,73 @@ func (e Event) AppendJSON(b []byte) []byte {
 	o.textIf("text", e.Text)
 	o.number("v", int64(e.V))
 	return append(o.b, '}')
+}
+
+// AppendJSON appends the answer as JSON.
+func (a PollAnswer) AppendJSON(b []byte) []byte {
+	o := object{b: append(b, '{')}
+	o.name("jobs")
+	o.b = appendList(o.b, a.Jobs, Assignment.appendJSON)
+	o.name("cancel")
+	o.b = appendList(o.b, a.Cancel, Hold.appendJSON)
+	return append(o.b, '}')
+}
+
+func (a Assignment) appendJSON(b []byte) []byte {
+	o := object{b: append(b, '{')}
+	o.text("id", a.ID)
+	o.text("code", a.Code)
+	o.text("message", a.Message)
+	o.name("sender")
+	o.b = a.Sender.appendJSON(o.b)
+	o.number("attempt", int64(a.Attempt))
+	o.text("lease", a.Lease)
+	o.time("deadline_at", a.DeadlineAt)
+	return append(o.b, '}')
+}
+
+func (h Hold) appendJSON(b []byte) []byte {
+	o := object{b: append(b, '{')}
+	o.text("id", h.ID)
+	o.text("lease", h.Lease)
+	return append(o.b, '}')
+}
+
+// AppendJSON appends the answers as JSON.
+func (a Answers) AppendJSON(b []byte) []byte {
+	o := object{b: append(b, '{')}
+	o.name("answers")
+	o.b = appendList(o.b, a.Answers, Answer.appendJSON)
+	return append(o.b, '}')
+}
+
+func (a Answer) appendJSON(b []byte) []byte {
+	o := object{b: append(b, '{')}
+	o.text("id", a.ID)
+	o.number("status", int64(a.Status))
+	if a.Job != nil {
+		o.name("job")
+		o.b = a.Job.AppendJSON(o.b)
+	}
+	if a.Problem != nil {
+		o.value("problem", a.Problem)
+	}
+	return append(o.b, '}')
+}
+
+// appendList appends a JSON array; of nothing at all, null.
+func appendList[T any](b []byte, list []T, appendOne func(T, []byte) []byte) []byte {
+	if list == nil {
+		return append(b, "null"...)
+	}
+	b = append(b, '[')
+	for i, one := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendOne(one, b)
+	}
+	return append(b, ']')
 }
 
 // object is a JSON object while it is written. The methods with If leave out

@@ -16,9 +16,15 @@ func TestAppendJSONIsWhatEncodingJSONWrites(t *testing.T) {
 	for _, text := range texts {
 		var j Job
 		var e Event
+		var poll PollAnswer
+		var answers Answers
+		fill(reflect.ValueOf(&poll).Elem(), text)
+		fill(reflect.ValueOf(&answers).Elem(), text)
 		fill(reflect.ValueOf(&j).Elem(), text)
 		fill(reflect.ValueOf(&e).Elem(), text)
-		for _, one := range []interface{ AppendJSON(b []byte) []byte }{j, e, Job{}, Event{}} {
+		for _, one := range []interface{ AppendJSON(b []byte) []byte }{
+			j, e, poll, answers, Job{}, Event{}, PollAnswer{}, Answers{}, PollAnswer{Jobs: []Assignment{}},
+		} {
 			want := new(bytes.Buffer)
 			enc := json.NewEncoder(want)
 			enc.SetEscapeHTML(false)

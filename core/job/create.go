@@ -3,7 +3,6 @@ package job
 import (
 	"context"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -124,7 +123,19 @@ var reserved = []string{
 	"rerun", "resume", "skadi", "use", "whoami", "why",
 }
 
-var agentName = regexp.MustCompile(`\A[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\z`)
+// maxAgentName is in bytes.
+const maxAgentName = 63
+
+func isAgentName(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		case c != '.' && c != '_' && c != '-', i == 0, i == len(name)-1:
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxAgentName
+}
 
 // ValidAgentName says what is wrong with the name of an agent, as an
 // *InvalidError, or nil.
@@ -132,7 +143,7 @@ func ValidAgentName(name string) error {
 	switch {
 	case slices.Contains(reserved, name):
 		return invalid("name", "%q is a command of the chat; choose another name", name)
-	case !agentName.MatchString(name):
+	case !isAgentName(name):
 		return invalid("name", "%q must be 1 to 63 of a-z, 0-9, '.', '_' and '-', with a letter or digit at both ends", name)
 	}
 	return nil

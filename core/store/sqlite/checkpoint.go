@@ -12,10 +12,10 @@ import (
 const (
 	// checkpointEvery is after how many commits pages are copied from the
 	// write-ahead log to the database.
-	checkpointEvery = 64
-	// longLog is from how many pages on the log is started anew. 4,000 pages
-	// are 16 MB.
-	longLog = 4000
+	checkpointEvery = 256
+	// longLog is from how many pages on the log is started anew. 8,000 pages
+	// are 32 MB.
+	longLog = 8000
 )
 
 // checkpointer copies pages from the write-ahead log into the database while
