@@ -23,10 +23,10 @@ func typed(text string) string {
 		if !ok {
 			return b.String()
 		}
-		inner, after, ok := strings.Cut(rest, ">")
 		as, known := "", false
-		if ok && !strings.Contains(inner, "<") {
-			as, known = recognized(inner)
+		end := strings.IndexAny(rest, "<>")
+		if end >= 0 && rest[end] == '>' {
+			as, known = recognized(rest[:end])
 		}
 		if !known { // it is nothing of Slack's
 			b.WriteByte('<')
@@ -34,7 +34,7 @@ func typed(text string) string {
 			continue
 		}
 		b.WriteString(unescape.Replace(as))
-		text = after
+		text = rest[end+1:]
 	}
 }
 
