@@ -146,11 +146,15 @@ func compose(to conversation, m chat.Outbound, r room) (schema.Activity, []schem
 		return a, nil, err
 	}
 	a.Summary = headline(m.Card)
-	a.Attachments = []schema.Attachment{{ContentType: cardType, Content: drawn}}
+	attach(&a, drawn)
 	if mention != "" {
 		a.TextFormat, a.Text = schema.XML, mention
 	}
 	return a, mentions, nil
+}
+
+func attach(a *schema.Activity, card json.RawMessage) {
+	a.Attachments = []schema.Attachment{{ContentType: cardType, Content: card}}
 }
 
 // mentioned returns the beginning of a message that notifies who, and what
