@@ -176,7 +176,7 @@ func newSession(c Config, writer bool) (*session, error) {
 func (s *session) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := s.inner.Connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, asLost(err)
 	}
 	execer, ok := c.(driver.ExecerContext)
 	if !ok {

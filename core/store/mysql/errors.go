@@ -104,6 +104,26 @@ func isLost(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &ne)
 }
 
+// asLost makes an error of isLost of one with which the driver gave up logging
+// in. If the connection breaks while it writes, that error is one of its own
+// that nobody else can name.
+func asLost(err error) error {
+	var record tls.RecordHeaderError
+	var verify *tls.CertificateVerificationError
+	if number(err) != 0 || isLost(err) || errors.As(err, &record) || errors.As(err, &verify) {
+		return err
+	}
+	for _, known := range []error{
+		context.Canceled, context.DeadlineExceeded, mysql.ErrNoTLS, mysql.ErrCleartextPassword, mysql.ErrNativePassword,
+		mysql.ErrOldPassword, mysql.ErrUnknownPlugin, mysql.ErrOldProtocol, mysql.ErrPktTooLarge,
+	} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", mysql.ErrInvalidConn, err)
+}
+
 // isReadOnly reports whether this server does not take writes, as one does
 // that is not the primary any more. Another connection may lead to the one
 // that is.

@@ -3,8 +3,11 @@ package mysql
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -233,5 +236,21 @@ func TestReadOnlyServer(t *testing.T) {
 	server.Exec(t, "SET GLOBAL read_only = 0")
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("a write ends with %v", err)
+	}
+}
+
+// TestAsLost: whatever ends a log-in is a lost connection, unless it says what
+// to mend.
+func TestAsLost(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []error{errors.New("bad connection"), io.ErrUnexpectedEOF, driver.ErrBadConn} {
+		if err := asLost(lost); !isLost(err) || !errors.Is(err, lost) || !errors.Is(explain(err), job.ErrUnavailable) {
+			t.Errorf("%v is %v", lost, err)
+		}
+	}
+	for _, told := range []error{&mysql.MySQLError{Number: erAccessDenied}, mysql.ErrNoTLS, context.Canceled, &tls.CertificateVerificationError{}} {
+		if err := asLost(told); isLost(err) || !errors.Is(err, told) {
+			t.Errorf("%v is %v", told, err)
+		}
 	}
 }
