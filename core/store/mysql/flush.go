@@ -36,9 +36,18 @@ func (t *tx) prepare(creates, named, selects []*member) error {
 	if err := t.readDedupe(keys); err != nil {
 		return err
 	}
+	t.jobs = map[jobKey]*held{}
 	var jobs []jobKey
 	for _, m := range named {
-		jobs = append(jobs, m.op.(loader).needs()...) //nolint:errcheck,forcetypeassert // same
+		o := m.op.(loader) //nolint:errcheck,forcetypeassert // same
+		_, guarded := o.(*byIDOp)
+		for _, k := range o.needs() {
+			if j, known := t.s.known.handedOver(k); guarded && known {
+				t.jobs[k] = &held{was: j, is: j, unsure: true}
+				continue
+			}
+			jobs = append(jobs, k)
+		}
 	}
 	if err := t.load(jobs); err != nil {
 		return err

@@ -133,15 +133,16 @@ func (t *tx) claim(key agentKey, ops []*selectOp) error {
 	}
 	// What this transaction has changed already may be among them.
 	limit := int64(most + len(t.changed))
-	from, err := t.query(`SELECT `+row.JobColumns+fromClaimable(t.nowText())+` ORDER BY j.num LIMIT ?`+t.s.forUpdate,
+	from, err := t.query(`SELECT j.id, j.version`+fromClaimable(t.nowText())+` ORDER BY j.num LIMIT ?`+t.s.forUpdate,
 		key.space, key.name, limit)
 	if err != nil {
 		return err
 	}
-	jobs, err := t.hold(from, most)
+	found, err := t.recall(from)
 	if err != nil {
 		return err
 	}
+	jobs := t.hold(found, most)
 	for _, o := range ops {
 		n := min(o.sel.Max, len(jobs))
 		if err := o.decideAll(t, jobs[:n]); err != nil {
@@ -152,6 +153,38 @@ func (t *tx) claim(key agentKey, ops []*selectOp) error {
 	return nil
 }
 
+// recall returns jobs that were locked, given their IDs and versions. It reads
+// those that are not known here.
+func (t *tx) recall(from row.Cursor) ([]*job.Job, error) {
+	var all []*job.Job
+	var ids []string
+	at := map[string]int{}
+	var id string
+	var version int64
+	err := row.Each(from, []any{&id, &version}, func() {
+		j, known := t.s.known.get(id)
+		if !known || j.Version != version {
+			ids = append(ids, id)
+			at[id] = len(all)
+		}
+		all = append(all, j)
+	})
+	if err != nil || len(ids) == 0 {
+		return all, err
+	}
+	if from, err = t.query(`SELECT `+row.JobColumns+` FROM jobs j FORCE INDEX (jobs_id) WHERE j.id IN `+in(len(ids)), anys(ids)...); err != nil {
+		return nil, err
+	}
+	read, err := row.Jobs(from, len(ids))
+	if err == nil && len(read) != len(ids) {
+		err = fmt.Errorf("%w: of %d jobs %d are there that were locked", errAgain, len(ids), len(read))
+	}
+	for i := range read {
+		all[at[read[i].ID]] = &read[i]
+	}
+	return all, err
+}
+
 // selected finds the jobs of a selection and then locks them by ascending
 // number, those that still are what was looked for.
 func (t *tx) selected(sel job.Selection) ([]*held, error) {
@@ -160,7 +193,7 @@ func (t *tx) selected(sel job.Selection) ([]*held, error) {
 		if err != nil {
 			return nil, err
 		}
-		return t.hold(from, sel.Max)
+		return t.holdRows(from, sel.Max)
 	}
 	find, args, err := selection(sel, t.nowText())
 	if err != nil {
@@ -184,7 +217,7 @@ func (t *tx) selected(sel job.Selection) ([]*held, error) {
 		AND j.stage IN (`+stages+`) ORDER BY j.num`+lock, anys(nums)...); err != nil {
 		return nil, err
 	}
-	jobs, err := t.hold(from, sel.Max)
+	jobs, err := t.holdRows(from, sel.Max)
 	if err != nil || !sel.WithAgent {
 		return jobs, err
 	}
@@ -195,27 +228,36 @@ func (t *tx) selected(sel job.Selection) ([]*held, error) {
 	return jobs, t.readAgents(keys)
 }
 
-// hold reads and closes jobs that were locked, up to max of those that this
-// transaction has not changed.
-func (t *tx) hold(from row.Cursor, max int) ([]*held, error) {
-	jobs, err := row.Jobs(from, max)
+// holdRows is hold of jobs that it reads.
+func (t *tx) holdRows(from row.Cursor, max int) ([]*held, error) {
+	read, err := row.Jobs(from, max)
 	if err != nil {
 		return nil, err
 	}
+	jobs := make([]*job.Job, len(read))
+	for i := range read {
+		jobs[i] = &read[i]
+	}
+	return t.hold(jobs, max), nil
+}
+
+// hold holds jobs that were locked, up to max of those that this transaction
+// has not changed.
+func (t *tx) hold(jobs []*job.Job, max int) []*held {
 	all := make([]*held, 0, len(jobs))
-	for i := range jobs {
-		key := jobKey{jobs[i].Space, jobs[i].ID}
+	for _, j := range jobs {
+		key := jobKey{j.Space, j.ID}
 		h := t.jobs[key]
 		switch {
 		case len(all) == max:
-			return all, nil
-		case h == nil:
-			h = &held{was: &jobs[i], is: &jobs[i]}
+			return all
+		case h == nil || h.unsure && h.is == h.was:
+			h = &held{was: j, is: j}
 			t.jobs[key] = h
 		case h.is != h.was:
 			continue
 		}
 		all = append(all, h)
 	}
-	return all, nil
+	return all
 }

@@ -27,6 +27,8 @@ type Store struct {
 	partitions int
 	// outbox is what is known of the table outbox.
 	outbox outbox
+	// known are live jobs as they were written here.
+	known knownJobs
 	// scattered says that numbers of rows may go against the order in which
 	// they are written.
 	scattered bool

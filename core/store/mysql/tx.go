@@ -51,10 +51,14 @@ type (
 	agentKey struct{ space, name string }
 )
 
-// held is a job that the transaction has locked.
+// held is a job that the transaction has locked, or of which it is known what
+// it was when it was written last: then its update locks it, and finds out
+// whether it still is.
 type held struct {
 	was *job.Job // as it is in the database
 	is  *job.Job // as it will be
+	// unsure says that it is not locked.
+	unsure bool
 }
 
 // time is the time that a transaction goes by, given the database's.

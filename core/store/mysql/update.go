@@ -64,22 +64,66 @@ func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide
 
 func (o *byIDOp) apply(t *tx) error {
 	o.updated = make([]job.Updated, len(o.sel.IDs))
-	for i, id := range o.sel.IDs {
-		h := t.jobs[jobKey{o.sel.Space, id}]
+	all := make([]int, len(o.sel.IDs))
+	for i := range all {
+		all[i] = i
+	}
+	again, err := o.decideSome(t, all)
+	if err != nil || len(again) == 0 {
+		return err
+	}
+	// What is not changed is not made sure of by an update.
+	keys := make([]jobKey, len(again))
+	for n, i := range again {
+		keys[n] = jobKey{o.sel.Space, o.sel.IDs[i]}
+		delete(t.jobs, keys[n])
+	}
+	if err := t.load(keys); err != nil {
+		return err
+	}
+	_, err = o.decideSome(t, again)
+	return err
+}
+
+// decideSome decides on some of the jobs, and returns those which it left alone
+// and which may be others than it took them for.
+func (o *byIDOp) decideSome(t *tx, some []int) (again []int, err error) {
+	for _, i := range some {
+		h := t.jobs[jobKey{o.sel.Space, o.sel.IDs[i]}]
 		if h == nil {
 			o.updated[i].Err = job.ErrNotFound
 			continue
 		}
 		u, err := t.decide(h, o.sel.WithAgent, o.decide)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if h.unsure && h.is == h.was {
+			again = append(again, i)
+			continue
+		}
+		if r := u.Job.Result; h.unsure && r != nil && r.Streamed {
+			if err := t.sure(h); err != nil { // so that no more output comes
+				return nil, err
+			}
 		}
 		if err := t.fillStreamed(&u.Job); err != nil {
-			return err
+			return nil, err
 		}
 		o.updated[i] = u
 	}
-	return nil
+	return again, nil
+}
+
+// sure locks a job that was remembered.
+func (t *tx) sure(h *held) error {
+	var version int64
+	found, err := t.row(`SELECT version FROM jobs WHERE num = ? FOR UPDATE`, []any{h.was.Num}, &version)
+	if err == nil && (!found || version != h.was.Version) {
+		err = fmt.Errorf("%w: job %s is not as it was written here", errAgain, h.was.ID)
+	}
+	h.unsure = false
+	return err
 }
 
 // maxID is how long a job's ID may be.
@@ -88,7 +132,6 @@ const maxID = 64
 // load reads and locks the jobs that members name by ID, in ascending order of
 // ID, as every transaction does.
 func (t *tx) load(keys []jobKey) error {
-	t.jobs = map[jobKey]*held{}
 	ids := make([]string, 0, len(keys))
 	wanted := make(map[jobKey]bool, len(keys))
 	for _, k := range keys {

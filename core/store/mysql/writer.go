@@ -154,6 +154,12 @@ func (w *writer) committed(t *tx, batch []*member) {
 		st.Largest = max(st.Largest, len(batch))
 	})
 	w.store.outbox.add(t.bundles)
+	for _, j := range t.made {
+		w.store.known.put(j)
+	}
+	for _, h := range t.changed {
+		w.store.known.put(h.is)
+	}
 	for _, f := range t.after {
 		f()
 	}
@@ -164,6 +170,10 @@ func (w *writer) committed(t *tx, batch []*member) {
 func (w *writer) reset(batch []*member, err error) {
 	for _, m := range batch {
 		m.err = nil
+	}
+	// It may be that what is known is old, or that the server is another one now.
+	if errors.Is(err, errAgain) || isLost(err) || isReadOnly(err) {
+		w.store.known.clear()
 	}
 	if w.conn == nil {
 		return
