@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/infracloudio/msbotbuilder-go/core"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -29,6 +30,10 @@ type Adapter struct {
 	cfg    Config
 	env    chat.Env
 	sender *sender
+
+	// framework reads activities, and has validator check them.
+	framework *core.BotFrameworkAdapter
+	validator *validator
 }
 
 var (
@@ -65,7 +70,9 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 	// A token must not go where a redirect leads, nor keys come from there.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	env.HTTP = &client
-	return &Adapter{cfg: cfg, env: env, sender: newSender(cfg, env)}, nil
+	a := &Adapter{cfg: cfg, env: env, sender: newSender(cfg, env)}
+	a.framework, a.validator = newFramework(cfg, env)
+	return a, nil
 }
 
 // Capabilities implements chat.Adapter.

@@ -72,6 +72,12 @@ func newValidator(cfg Config, env chat.Env) *validator {
 	}
 }
 
+// credentials are what the library compares the audience with. The password is
+// no business of who receives.
+func (v *validator) credentials() auth.CredentialProvider {
+	return auth.SimpleCredentialProvider{AppID: v.app}
+}
+
 // verify checks all of a token that can be checked without the activity: the
 // signature, who made it, for whom, and when. Its error is a *denial.
 func (v *validator) verify(ctx context.Context, header string) (*claims, error) {
@@ -151,6 +157,9 @@ var _ auth.ClaimsIdentity = identity{}
 // GetClaimValue implements auth.ClaimsIdentity. A claim that is not there is
 // empty.
 func (i identity) GetClaimValue(name string) string {
+	if i.claims == nil {
+		return ""
+	}
 	switch name {
 	case auth.IssuerClaim:
 		return i.Issuer
