@@ -18,6 +18,7 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/httpapi"
 	"github.com/letserverrun/skadi/core/job"
 )
 
@@ -114,7 +115,7 @@ func (k *checked) run(ctx context.Context) error {
 	k.openRules(ctx, policy)
 	fmt.Fprintf(k.out, "%s is fine: %s\n", k.file, k.summary())
 	for _, a := range addresses {
-		fmt.Fprintln(k.out, "  "+a)
+		fmt.Fprintln(k.out, a)
 	}
 	return nil
 }
@@ -149,20 +150,33 @@ func (k *checked) accounts() (addresses []string, err error) {
 	for _, a := range k.cfg.Adapters {
 		adapter, err := factories[a.Kind](a.Decode, checkEnv(a.Name))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("adapter %s: %w", a.Name, err))
+			errs = append(errs, a.Place(err))
 			continue
 		}
-		if _, ok := adapter.(chat.Pushed); !ok {
-			continue
+		if _, ok := adapter.(chat.Pushed); ok {
+			addresses = append(addresses, k.addresses(a, adapter)...)
 		}
-		base := strings.TrimSuffix(k.cfg.PublicURL, "/")
-		if base == "" {
-			k.warn("public_url is not set, so the address of %s is not known in full", a.Name)
-			base = "https://…"
-		}
-		addresses = append(addresses, fmt.Sprintf("%s (%s) is called at %s/adapters/%s/", a.Name, a.Kind, base, a.Name))
 	}
 	return addresses, errors.Join(errs...)
+}
+
+// addresses are the lines about where the far side calls an account.
+func (k *checked) addresses(a config.Adapter, adapter chat.Adapter) []string {
+	base := strings.TrimSuffix(k.cfg.PublicURL, "/")
+	if base == "" {
+		k.warn("public_url is not set, so the addresses of %s are not known in full", a.Name)
+		base = "https://…"
+	}
+	base += httpapi.MountPath(a.Name)
+	entered, ok := adapter.(chat.Entered)
+	if !ok {
+		return []string{fmt.Sprintf("  %s (%s) is called at %s", a.Name, a.Kind, base)}
+	}
+	lines := []string{fmt.Sprintf("  %s (%s): enter at the far side", a.Name, a.Kind)}
+	for _, e := range entered.Endpoints() {
+		lines = append(lines, fmt.Sprintf("    %s: %s", e.Where, base+e.Path))
+	}
+	return lines
 }
 
 // checkEnv is the host of an adapter that is made and never run.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -140,16 +139,15 @@ func (n *node) addAccounts() error {
 	if err := n.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
 		return err
 	}
+	var errs []error
 	for _, a := range n.cfg.Adapters {
 		adapter, err := factories[a.Kind](a.Decode, n.env(a.Name))
-		if err != nil {
-			return fmt.Errorf("adapter %s: %w", a.Name, err)
+		if err == nil {
+			err = n.addAccount(a.Name, a.Kind, adapter)
 		}
-		if err := n.addAccount(a.Name, a.Kind, adapter); err != nil {
-			return err
-		}
+		errs = append(errs, a.Place(err))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -61,29 +60,28 @@ Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 	}
 	f := c.Flags()
 	f.BoolVar(&p.wait, "wait", false, "wait for the result and show the output as it comes")
-	f.StringVar(&p.server, "server", os.Getenv("SKADI_SERVER"), "the server's address; default $SKADI_SERVER")
-	f.StringVar(&p.tokenFile, "token-file", "", "a file that holds the token; default is the token in $SKADI_TOKEN")
+	p.flags(c)
 	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "with --wait: how long to wait; the job goes on after that")
 	f.StringVar(&p.key, "idempotency-key", "", "pushes with the same key make one job")
-	f.Lookup("server").DefValue = ""
 	jsonFlag(c, &p.json)
 	return c
 }
 
 // push is one run of `skadi push`.
 type push struct {
-	wait              bool
-	server, tokenFile string
-	timeout           time.Duration
-	key               string
-	json              bool
+	remote
+	wait    bool
+	timeout time.Duration
+	key     string
+	json    bool
 
 	out, err io.Writer
 	client   *agentapi.Client
 }
 
 func (p *push) run(ctx context.Context, agent, message string) error {
-	if err := p.connect(); err != nil {
+	var err error
+	if p.client, err = p.connect("push"); err != nil {
 		return err
 	}
 	if p.timeout <= 0 {
@@ -104,30 +102,6 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	}
 	fmt.Fprintf(p.err, "#%s sent to %s\n", j.Code, j.Agent)
 	return p.follow(first, second, j)
-}
-
-// connect makes the client from flags and environment.
-func (p *push) connect() error {
-	if p.server == "" {
-		return usage("which server? Give --server https://… or set SKADI_SERVER")
-	}
-	token := os.Getenv("SKADI_TOKEN")
-	if p.tokenFile != "" {
-		data, err := os.ReadFile(p.tokenFile)
-		if err != nil {
-			return usage("--token-file: %w", err)
-		}
-		token = strings.TrimSpace(string(data))
-	}
-	if token == "" {
-		return usage("no token: give --token-file FILE or set SKADI_TOKEN; `skadi tokens create NAME --role push` makes one")
-	}
-	var err error
-	p.client, err = agentapi.NewClient(agentapi.ClientConfig{Server: p.server, Token: token, UserAgent: "skadi-push/" + currentVersion().Version})
-	if err != nil {
-		return usage("%w", err)
-	}
-	return nil
 }
 
 // send pushes, and tries again while the server cannot take it.

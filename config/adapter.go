@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,6 +45,16 @@ func (a Adapter) Decode(into any) error {
 // an empty key is the block as a whole.
 func (a Adapter) Errorf(key, format string, args ...any) error {
 	return a.Rest.Errorf(key, format, args...)
+}
+
+// Place gives an error of the adapter's factory its place in the file, unless
+// it has one: that of the keys that it is about, or of the block.
+func (a Adapter) Place(err error) error {
+	var placed strictyaml.Errors
+	if err == nil || errors.As(err, &placed) {
+		return err
+	}
+	return a.Rest.Place(err)
 }
 
 // CheckKinds reports adapters of a kind that is not one of these.

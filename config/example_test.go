@@ -12,16 +12,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 const examplePath = "../skadi.yaml.example"
 
-// anything answers every reference.
+// anything answers every reference, with something of the form that its name
+// promises.
 func anything() Lookup {
 	return Lookup{
-		Env:  func(string) (string, bool) { return "value", true },
+		Env: func(name string) (string, bool) {
+			switch {
+			case strings.HasSuffix(name, "_APP_TOKEN"):
+				return "xapp-1-A0123-value", true
+			case strings.HasSuffix(name, "_BOT_TOKEN"):
+				return "xoxb-value", true
+			}
+			return "value", true
+		},
 		File: func(string) ([]byte, error) { return []byte("skadi:value@tcp(db:3306)/skadi"), nil },
 	}
 }
@@ -105,7 +116,7 @@ func TestExampleAlternativesLoad(t *testing.T) {
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
-	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 2 || len(c.Access.Rules) != 5 {
+	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 4 || len(c.Access.Rules) != 5 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -130,6 +141,51 @@ func TestExampleHasEveryKey(t *testing.T) {
 		if !found {
 			t.Errorf("skadi.yaml.example lacks the key %s", key)
 		}
+	}
+}
+
+// TestExampleOfAdapters makes the accounts of the example. Between them they
+// have every key of their kinds.
+func TestExampleOfAdapters(t *testing.T) {
+	t.Parallel()
+	text := alternatives(example(t))
+	c, err := Parse("alternatives", []byte(text), anything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := strictyaml.Parse("alternatives", []byte(text), anything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, all := map[string]bool{}, map[string]bool{}
+	for i, a := range c.Adapters {
+		factory, ok := adapters.Factories()[a.Kind]
+		if !ok {
+			t.Errorf("there is no kind %s", a.Kind)
+			continue
+		}
+		decode := func(into any) error {
+			for _, f := range strictyaml.Fields(reflect.TypeOf(into).Elem()) {
+				if !strings.HasSuffix(f.Doc, ".") && !strings.HasSuffix(f.Doc, "…") {
+					t.Errorf("the key %s of %s has no description that ends with a period: %q", f.Name, a.Kind, f.Doc)
+				}
+				key := a.Kind + ": " + f.Name
+				all[key] = true
+				shown[key] = shown[key] || doc.Has(fmt.Sprintf("adapters[%d].%s", i, f.Name))
+			}
+			return a.Decode(into)
+		}
+		if _, err := factory(decode, chat.Env{Account: a.Name}); err != nil {
+			t.Error(a.Place(err))
+		}
+	}
+	for key := range all {
+		if !shown[key] {
+			t.Errorf("skadi.yaml.example lacks the key of %s", key)
+		}
+	}
+	if w := c.Warnings(); len(w) > 0 {
+		t.Errorf("warnings: %v", w)
 	}
 }
 

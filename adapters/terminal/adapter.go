@@ -35,11 +35,11 @@ const (
 type Config struct {
 	// User is who types: the user part of the principal. Empty stands for the
 	// user whom the process runs as.
-	User string `yaml:"user,omitempty" json:"user,omitempty"`
+	User string `yaml:"user,omitempty" json:"user,omitempty" doc:"Who types: the user part of the principal. Without it, the user whom the process runs as."`
 	// Name is shown to others; empty stands for User.
 	Name string `yaml:"name,omitempty" json:"name,omitempty"`
 	// Prompt is shown where a message can be typed.
-	Prompt string `yaml:"prompt,omitempty" json:"prompt,omitempty"`
+	Prompt string `yaml:"prompt,omitempty" json:"prompt,omitempty" doc:"What is shown where a message can be typed."`
 
 	// In and Out are where messages are read and replies are printed; nil
 	// stands for the process's standard input and output. If both are

@@ -214,6 +214,7 @@ push
 jobs
 jobs show
 jobs why
+accounts
 agents
 agents list
 agents create

@@ -122,6 +122,14 @@ func TestServeRefuses(t *testing.T) {
 		{"plain HTTP for all", "listen: 0.0.0.0:0\n", []string{"skadi.yaml:1:", "tls"}},
 		{"a kind that is none", "listen: 127.0.0.1:0\nadapters: [{name: a, kind: termnal}]\n", []string{"skadi.yaml:2:", `"terminal"`}},
 		{"an adapter's unknown key", "listen: 127.0.0.1:0\nadapters: [{name: a, kind: terminal, promt: x}]\n", []string{"skadi.yaml:2:", "promt", `"prompt"`}},
+		{
+			"an empty secret", "listen: 127.0.0.1:0\nadapters:\n  - {name: a, kind: slack, mode: http, bot_token: xoxb-1, signing_secret: \"\"}\n",
+			[]string{"skadi.yaml:3:", "adapters[0].signing_secret: is empty"},
+		},
+		{
+			"a name twice", "listen: 127.0.0.1:0\nadapters:\n  - {name: a, kind: terminal}\n  - {name: a, kind: terminal}\n",
+			[]string{"skadi.yaml:4:", "is the name of adapters[0] too"},
+		},
 		{"a taken address", "listen: " + l.Addr().String() + "\n", []string{l.Addr().String(), "taken"}},
 		{"a folder that is not there", "listen: 127.0.0.1:0\nstore: {path: nowhere/skadi.db}\n", []string{"nowhere"}},
 	}

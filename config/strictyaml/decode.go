@@ -81,6 +81,15 @@ func (s Section) Errorf(key, format string, args ...any) *Error {
 	return s.doc.Errorf(join(s.path, key), format, args...)
 }
 
+// Place finds the places of an error about keys of the section; see
+// Document.Place. It is nil if err is.
+func (s Section) Place(err error) error {
+	if s.doc == nil {
+		return err
+	}
+	return Sorted(s.doc.Place(s.path, err)...)
+}
+
 func (d *Document) decode(n *node, path string, into any, known []string) ([]*Error, error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {

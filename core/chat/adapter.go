@@ -13,7 +13,8 @@ type Adapter interface {
 	// Run receives messages and hands them to the Inbox until ctx ends, and
 	// then returns nil. An adapter that only receives over HTTP waits for
 	// ctx. An error means that the account cannot work as configured; it
-	// makes the account unhealthy, never the process dead.
+	// makes the account unhealthy, never the process dead, and Run is called
+	// again later.
 	Run(ctx context.Context) error
 	// Send posts m, or edits m.Edit when it is set, and returns a reference
 	// for later edits. Errors are *SendError; any other error counts as
@@ -27,6 +28,21 @@ type Adapter interface {
 // mounted below /adapters/{account}/.
 type Pushed interface {
 	Handler() http.Handler
+}
+
+// Entered is implemented by Pushed adapters whose addresses somebody enters at
+// the far side. It may be asked before Run.
+type Entered interface {
+	Endpoints() []Endpoint
+}
+
+// Endpoint is one address of a Pushed adapter.
+type Endpoint struct {
+	// Path is below the adapter's mount, without a slash at its beginning.
+	Path string
+	// Where says what the far side calls the place to enter it, such as
+	// "Event Subscriptions, Request URL".
+	Where string
 }
 
 // Inbox takes messages in. It is core's side of the contract.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +11,9 @@ import (
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
 )
+
+// MountPath is the path below which the adapter of an account is called.
+func MountPath(account string) string { return "/adapters/" + account + "/" }
 
 // adapter hands the call to an adapter that receives over HTTP. It sees the
 // path below its mount, and the body as it comes, up to a limit.
@@ -30,7 +34,7 @@ func (c *call) adapter() error {
 	r := c.request().WithContext(c.context())
 	c.response().Header()[echo.HeaderXRequestID] = []string{c.id}
 	r.Body = http.MaxBytesReader(c.response(), r.Body, limit)
-	http.StripPrefix("/adapters/"+account, h).ServeHTTP(c.response(), r)
+	http.StripPrefix(strings.TrimSuffix(MountPath(account), "/"), h).ServeHTTP(c.response(), r)
 	return nil
 }
 
