@@ -14,36 +14,36 @@ import (
 // interaction is what Slack says of a click:
 // https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
 type interaction struct {
-	Type        string   `json:"type"`
-	AppID       string   `json:"api_app_id"`
-	Team        *team    `json:"team"`
-	Enterprise  *team    `json:"enterprise"`
-	User        clicker  `json:"user"`
-	Channel     channel  `json:"channel"`
-	Container   place    `json:"container"`
-	Message     message  `json:"message"`
-	View        view     `json:"view"`
-	ResponseURL string   `json:"response_url"`
-	Actions     []action `json:"actions"`
+	Type        string        `json:"type"`
+	AppID       string        `json:"api_app_id"`
+	Team        *clickTeam    `json:"team"`
+	Enterprise  *clickTeam    `json:"enterprise"`
+	User        clickUser     `json:"user"`
+	Channel     clickChannel  `json:"channel"`
+	Container   clickPlace    `json:"container"`
+	Message     clickMessage  `json:"message"`
+	View        clickView     `json:"view"`
+	ResponseURL string        `json:"response_url"`
+	Actions     []clickAction `json:"actions"`
 }
 
-type team struct {
+type clickTeam struct {
 	ID           string `json:"id"`
 	EnterpriseID string `json:"enterprise_id"`
 }
 
-type clicker struct {
+type clickUser struct {
 	ID       string `json:"id"`
 	TeamID   string `json:"team_id"`
 	Name     string `json:"name"`
 	Username string `json:"username"`
 }
 
-type channel struct {
+type clickChannel struct {
 	ID string `json:"id"`
 }
 
-type place struct {
+type clickPlace struct {
 	Type      string `json:"type"`
 	MessageTS string `json:"message_ts"`
 	ThreadTS  string `json:"thread_ts"`
@@ -51,18 +51,18 @@ type place struct {
 	Ephemeral bool   `json:"is_ephemeral"`
 }
 
-type message struct {
+type clickMessage struct {
 	TS       string `json:"ts"`
 	ThreadTS string `json:"thread_ts"`
 	User     string `json:"user"`
 }
 
-type view struct {
+type clickView struct {
 	ID   string `json:"id"`
 	Hash string `json:"hash"`
 }
 
-type action struct {
+type clickAction struct {
 	ID    string `json:"action_id"`
 	Type  string `json:"type"`
 	Value string `json:"value"`
@@ -124,7 +124,7 @@ func (i interaction) command() string {
 // whether the click is for this account. Somebody of another organization
 // clicks in a workspace of theirs, on a message of this account's bot.
 func (a *Adapter) clickedFrom(me identity, i interaction) (home string, ours bool) {
-	var where team
+	var where clickTeam
 	if i.Team != nil {
 		where = *i.Team
 	}
