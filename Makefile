@@ -85,3 +85,10 @@ fuzz: ## Run every fuzz target FUZZTIME (20000x) long
 		echo "== $$pkg $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
 	done
+
+.PHONY: profile
+profile: ## Profile a busy server anew for the compiler (default.pgo; see go.dev/doc/pgo)
+	d=$$(mktemp -d) && cd bench && go build -trimpath -pgo=off -o $$d/profiled ./profiled && \
+	for kind in plain confirmed batch; do \
+		SKADI_CPUPROFILE=$$d/cpu go run . -only life -runs 1 -jobs 60000 -kinds $$kind -skadi $$d/profiled; \
+	done && go tool pprof -proto $$d/cpu.* > ../default.pgo && rm -r $$d

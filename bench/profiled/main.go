@@ -9,11 +9,17 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+
+	"github.com/google/pprof/profile"
 
 	"github.com/letserverrun/skadi/cli"
 )
@@ -26,16 +32,17 @@ func run() int {
 		return cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	if path := os.Getenv("SKADI_CPUPROFILE"); path != "" {
-		f, err := os.Create(numbered(path)) //nolint:gosec // the developer says where
-		if err == nil {
-			err = pprof.StartCPUProfile(f)
-		}
-		if err != nil {
+		var cpu bytes.Buffer
+		if err := pprof.StartCPUProfile(&cpu); err != nil {
 			fmt.Fprintln(os.Stderr, "profiled:", err)
 			return 1
 		}
-		defer func() { _ = f.Close() }()
-		defer pprof.StopCPUProfile()
+		defer func() {
+			pprof.StopCPUProfile()
+			if err := save(&cpu, numbered(path)); err != nil {
+				fmt.Fprintln(os.Stderr, "profiled:", err)
+			}
+		}()
 	}
 	code := cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if path := os.Getenv("SKADI_MEMPROFILE"); path != "" {
@@ -50,6 +57,23 @@ func run() int {
 		}
 	}
 	return code
+}
+
+// save writes a CPU profile without the path of the program, which is nobody
+// else's business: the one in the repository is made in this way.
+func save(cpu io.Reader, path string) error {
+	p, err := profile.Parse(cpu)
+	if err != nil {
+		return err
+	}
+	for _, m := range p.Mapping {
+		m.File = filepath.Base(m.File)
+	}
+	f, err := os.Create(path) //nolint:gosec // the developer says where
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.Write(f), f.Close())
 }
 
 // numbered keeps the profile of one run apart from that of the next.
