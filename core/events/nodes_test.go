@@ -61,7 +61,7 @@ func TestNodesShareThePartitions(t *testing.T) {
 			busy(500 * time.Millisecond)
 		}
 		t.Logf("shared by two %s after the third stopped", time.Since(left))
-		if d := time.Since(left); d > 30*time.Second {
+		if d := time.Since(left); d > 10*time.Second {
 			t.Errorf("two share the partitions only %s after the third left", d)
 		}
 		busy(10 * time.Second)

@@ -32,7 +32,7 @@ type DutyConfig struct {
 	Margin time.Duration
 	// Rank says how many other nodes should rather have the duty; nil: none.
 	// A node with rank 0 takes it as soon as it is free; another waits longer,
-	// and hands it over again after one TTL if its rank is still not 0. See
+	// and hands it over again if its rank is not 0 for half a TTL. See
 	// Registry.Rank.
 	Rank   func() int
 	Logger *slog.Logger
@@ -40,8 +40,9 @@ type DutyConfig struct {
 
 // Duty is work that one node at a time does for all.
 type Duty struct {
-	c   DutyConfig
-	now chat.Clock // with a monotonic reading; tests stop it
+	c      DutyConfig
+	ranked bool       // it is for one node rather than for others
+	now    chat.Clock // with a monotonic reading; tests stop it
 
 	mu    sync.Mutex
 	epoch int64
@@ -56,14 +57,15 @@ func NewDuty(c DutyConfig) *Duty {
 	if c.Margin <= 0 {
 		c.Margin = c.TTL / 4
 	}
-	if c.Rank == nil {
+	ranked := c.Rank != nil
+	if !ranked {
 		c.Rank = func() int { return 0 }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Logger = c.Logger.With("duty", c.Name)
-	return &Duty{c: c, now: time.Now}
+	return &Duty{c: c, ranked: ranked, now: time.Now}
 }
 
 // Name is the name of the duty's lease.
@@ -114,19 +116,38 @@ func (d *Duty) Run(ctx context.Context, work func(ctx context.Context, epoch int
 // lasts is how long the duty may be done after each renewal.
 func (d *Duty) lasts() time.Duration { return d.c.TTL - d.c.Margin }
 
-// pause waits until it is time to ask for the lease again. Who should not
-// have it lets the others ask first.
+// pause waits until it is time to ask for the lease again. Who should not have
+// it lets the others ask first; who should, since another node has just left or
+// come, asks soon.
 func (d *Duty) pause(ctx context.Context) {
-	wait := d.c.TTL / 3
-	if d.c.Rank() > 0 {
-		wait = d.c.TTL
-	}
-	t := time.NewTimer(wait)
+	t := time.NewTimer(0)
 	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+	for waited := time.Duration(0); ; {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		left := d.patience() - waited
+		if left <= 0 {
+			return
+		}
+		step := min(left, d.c.TTL/6)
+		t.Reset(step)
+		waited += step
 	}
+}
+
+// patience is how long the node waits between asking for a lease that it does
+// not have.
+func (d *Duty) patience() time.Duration {
+	switch {
+	case d.c.Rank() > 0:
+		return d.c.TTL
+	case d.ranked:
+		return d.c.TTL / 6
+	}
+	return d.c.TTL / 3
 }
 
 // acquire takes or renews the lease. It gives up after that time, as an answer
@@ -178,7 +199,7 @@ func (d *Duty) keep(ctx context.Context, h *holding, epoch int64, done <-chan er
 			first = d.now()
 		}
 		switch {
-		case d.now().Sub(first) >= d.c.TTL:
+		case d.now().Sub(first) >= d.c.TTL/2:
 			d.c.Logger.Debug("this node hands the duty over to another", "epoch", epoch)
 			h.lose()
 		case d.renew(ctx, h, epoch):
