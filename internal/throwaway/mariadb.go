@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -150,6 +151,9 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 	return db, err
 }
 
+// installTries is how often the system tables are written.
+const installTries = 3
+
 // install writes the system tables, which takes most of the start, and the
 // statements that let the tests in. root comes in by the socket alone.
 func (s *server) install(program, password string) error {
@@ -158,10 +162,21 @@ func (s *server) install(program, password string) error {
 		"--no-defaults", "--datadir=" + data, "--tmpdir=" + s.dir, "--skip-test-db", "--skip-name-resolve",
 		"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-use-native-aio=0",
 	}, runAs()...)
-	install := exec.Command(program, args...) //nolint:noctx,gosec // ends by itself, and is MariaDB's
-	install.Dir = s.dir
-	if out, err := install.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	for try := 1; ; try++ {
+		install := exec.Command(program, args...) //nolint:noctx,gosec // ends by itself, and is MariaDB's
+		install.Dir = s.dir
+		out, err := install.CombinedOutput()
+		if err == nil {
+			break
+		}
+		err = fmt.Errorf("%s, try %d: %w\n%s", program, try, err, out)
+		// Now and then it crashes on a busy machine.
+		if try == installTries {
+			return err
+		}
+		if gone := os.RemoveAll(data); gone != nil {
+			return errors.Join(err, gone)
+		}
 	}
 	account := "'" + user + "'@'127.0.0.1'"
 	init := "CREATE USER IF NOT EXISTS " + account + " IDENTIFIED BY '" + password + "';\n" +
