@@ -196,17 +196,14 @@ func (a *Adapter) mention(ctx context.Context, me identity, e envelope, h happen
 	if bad != nil {
 		return *bad
 	}
-	m.Addressed = true
-	if m.Text == "" { // a mention and nothing else
-		m.Text = "help"
-	}
+	m.Addressed, m.Text = true, orHelp(m.Text)
 	return a.handIn(ctx, m, root)
 }
 
 // message takes a message that does not mention Skadi, in a direct message or
 // a thread where it takes part. Those that do come as mentions too.
 func (a *Adapter) message(ctx context.Context, me identity, e envelope, h happening) verdict {
-	if !h.human(me) {
+	if !h.human(me) || strings.TrimSpace(h.Text) == "" { // a file without a word
 		return ignored
 	}
 	if h.direct() {
@@ -218,10 +215,7 @@ func (a *Adapter) message(ctx context.Context, me identity, e envelope, h happen
 		if bad != nil {
 			return *bad
 		}
-		if strings.TrimSpace(m.Text) == "" { // a file without a word
-			return ignored
-		}
-		m.Direct, m.Addressed = true, true
+		m.Direct, m.Addressed, m.Text = true, true, orHelp(m.Text)
 		return a.handIn(ctx, m, root)
 	}
 	if isID(h.Channel) {
@@ -231,8 +225,11 @@ func (a *Adapter) message(ctx context.Context, me identity, e envelope, h happen
 		return ignored
 	}
 	m, bad := a.written(me, e, h, h.ThreadTS)
-	if bad != nil {
+	switch {
+	case bad != nil:
 		return *bad
+	case strings.TrimSpace(m.Text) == "":
+		return ignored
 	}
 	if h.Parent != me.user {
 		in, err := a.threads.has(ctx, m.Conversation.Key)
@@ -245,6 +242,14 @@ func (a *Adapter) message(ctx context.Context, me identity, e envelope, h happen
 	}
 	m.Followed = true
 	return a.handIn(ctx, m, h.ThreadTS)
+}
+
+// orHelp is what somebody wants who calls Skadi and says nothing else.
+func orHelp(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return "help"
+	}
+	return text
 }
 
 // written makes the message that somebody wrote, to be answered in the thread

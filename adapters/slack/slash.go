@@ -52,12 +52,9 @@ func (a *Adapter) slash(ctx context.Context, s slashCommand) verdict {
 	m := chat.Inbound{
 		ID:        "slash/" + digestOf(s.TriggerID, s.ResponseURL),
 		Sender:    chat.Sender{Account: a.env.Account, Workspace: s.TeamID, User: s.UserID, Name: s.UserName},
-		Text:      typed(s.Text),
+		Text:      orHelp(typed(s.Text)),
 		Addressed: true,
 		At:        a.env.Clock(),
-	}
-	if strings.TrimSpace(m.Text) == "" {
-		m.Text = "help"
 	}
 	m.Groups = a.groups.groups(m.Sender)
 	c := a.answerable(ctx, conversation{Team: me.team, Channel: s.ChannelID, User: s.UserID}, s.ResponseURL)
