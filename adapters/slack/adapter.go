@@ -86,7 +86,7 @@ func New(cfg Config, env chat.Env) (chat.Adapter, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	env.HTTP = &client
 	api := slack.New(cfg.BotToken.Reveal(),
-		slack.OptionAPIURL(cfg.api()), slack.OptionHTTPClient(env.HTTP), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
+		slack.OptionAPIURL(cfg.api()), slack.OptionHTTPClient(caller{env.HTTP, env.Clock}), slack.OptionAppLevelToken(cfg.AppToken.Reveal()))
 	a := &Adapter{
 		cfg: cfg, env: env, api: api,
 		sender:  newSender(api, env, cfg.api()),
