@@ -16,7 +16,7 @@ import (
 // turn is one activity on its way to core.
 type turn struct {
 	*Adapter
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the library's handlers get none
 	in      *incoming
 	verdict verdict
 }
@@ -34,7 +34,7 @@ func (a *Adapter) dispatch(ctx context.Context, in *incoming) verdict {
 		}
 	case schema.InstallationUpdate: // unknown to the library
 		if strings.EqualFold(in.Action, "add") {
-			t.join()
+			t.join(ctx)
 		}
 	default: // typing, reactions; what was edited or deleted never runs
 	}
@@ -88,7 +88,7 @@ func (t *turn) stranger() {
 // https://github.com/MicrosoftDocs/msteams-docs/issues/1571. That is left to it
 // when the asker cannot be reached either.
 func (t *turn) accept(m chat.Inbound) verdict {
-	err := t.store(m)
+	err := t.store(t.ctx, m)
 	if err == nil {
 		return taken
 	}
@@ -102,9 +102,9 @@ func (t *turn) accept(m chat.Inbound) verdict {
 	return taken
 }
 
-func (t *turn) store(m chat.Inbound) error {
+func (t *turn) store(ctx context.Context, m chat.Inbound) error {
 	// What is being stored does not end when the caller hangs up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), acceptTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), acceptTimeout)
 	defer cancel()
 	err := t.env.Inbox.Accept(ctx, m)
 	if err != nil {
@@ -148,7 +148,7 @@ func (t *turn) OnInvoke(*activity.TurnContext) (schema.Activity, error) {
 func (t *turn) click(command string) verdict {
 	m := t.in.inbound(t.env)
 	m.ID, m.Text, m.Addressed = t.in.clickID(command), command, true
-	if err := t.store(m); err != nil {
+	if err := t.store(t.ctx, m); err != nil {
 		return failed(http.StatusInternalServerError, notStored(err))
 	}
 	return told("Sent: " + command)
@@ -158,7 +158,7 @@ func (t *turn) click(command string) verdict {
 func (t *turn) OnConversationUpdate(*activity.TurnContext) (schema.Activity, error) {
 	for _, added := range t.in.MembersAdded {
 		if t.in.bot(added.ID, t.cfg) {
-			t.join()
+			t.join(t.ctx)
 			break
 		}
 	}
@@ -168,7 +168,7 @@ func (t *turn) OnConversationUpdate(*activity.TurnContext) (schema.Activity, err
 // join hands in that Skadi was added. Teams says so twice, by a
 // conversationUpdate and by an installationUpdate, and for a team maybe in two
 // of its channels.
-func (t *turn) join() {
+func (t *turn) join(ctx context.Context) {
 	m := t.in.inbound(t.env)
 	where := t.in.team
 	if where == "" {
@@ -181,7 +181,7 @@ func (t *turn) join() {
 	if m.Sender.User == "" {
 		m.Sender.User = t.in.Conversation.ID
 	}
-	if t.store(m) != nil {
+	if t.store(ctx, m) != nil {
 		t.verdict = verdict{status: http.StatusServiceUnavailable}
 	}
 }
