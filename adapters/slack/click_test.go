@@ -120,9 +120,7 @@ func TestClickOnThePage(t *testing.T) {
 	if next := d.only(t); next.ID == first.ID {
 		t.Error("a click after the page was drawn again is taken for the same")
 	}
-	d.shelf.mu.Lock()
-	d.err = errors.New("the disk is full")
-	d.shelf.mu.Unlock()
+	d.refuses(errors.New("the disk is full"))
 	d.takes(t, click("1.c"), http.StatusServiceUnavailable)
 }
 
@@ -136,9 +134,7 @@ func TestClickNotStored(t *testing.T) {
 		} {
 			t.Run(mode+" "+name, func(t *testing.T) {
 				d := setup(t, mode)
-				d.shelf.mu.Lock()
-				d.err = errors.New("the disk is full: /var/lib/skadi")
-				d.shelf.mu.Unlock()
+				d.refuses(errors.New("the disk is full: /var/lib/skadi"))
 				card := post{Channel: "C0001", Thread: "1700000000.000001", TS: "1700000100.000000"}
 				d.takes(t, changed(t, d.click(card, actionPrefix+"0", "cancel k7f3q2", 1), change), http.StatusOK)
 				told := eventually(t, func() (post, bool) {

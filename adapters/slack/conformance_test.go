@@ -2,6 +2,7 @@ package slack
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func harness(start func(*testing.T, chat.Env) chattest.Far) chattest.Harness {
 	return chattest.Harness{
 		Start: start, Conversations: len(places), People: 2, Ways: []string{"slash"},
 		AnswerWithin: slackWaits, Notifies: true,
+		Displays: strings.NewReplacer("\x1b[2J", "", "\x1b[31m", "", "\x1b]0;title\x07", "", "\u202e", `\u202e`).Replace,
 		Secrets:  []string{botToken, appLevelToken, signingSecret, socketTicket, "/response/secret-"},
 		OverHTTP: &chattest.OverHTTP{Classes: map[int]chat.Class{403: chat.Auth, 404: chat.Permanent, 409: chat.Permanent, 410: chat.Permanent, 412: chat.Permanent}},
 	}

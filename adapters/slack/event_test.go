@@ -30,6 +30,13 @@ func (s *shelf) Accept(_ context.Context, m chat.Inbound) error {
 	return s.err
 }
 
+// refuses makes it take nothing, unless err is nil.
+func (s *shelf) refuses(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 // only returns the one message that came.
 func (s *shelf) only(t *testing.T) chat.Inbound {
 	t.Helper()
@@ -102,10 +109,7 @@ type desk struct {
 // setup runs an account. Its far side is as the suite's.
 func setup(t *testing.T, mode string) *desk {
 	t.Helper()
-	d := &desk{shelf: &shelf{}, kv: &memory{vals: map[string][]byte{}}}
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
-	t.Cleanup(client.CloseIdleConnections)
-	d.far = startFar(mode)(t, chat.Env{Account: chattest.Account, Inbox: d.shelf, Clock: time.Now, KV: d.kv, HTTP: client}).(*far)
+	d := prepare(t, mode)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Adapter().Run(ctx) }()
@@ -115,6 +119,16 @@ func setup(t *testing.T, mode string) *desk {
 			t.Errorf("Run returned %v", err)
 		}
 	})
+	return d
+}
+
+// prepare makes an account that does not run.
+func prepare(t *testing.T, mode string) *desk {
+	t.Helper()
+	d := &desk{shelf: &shelf{}, kv: &memory{vals: map[string][]byte{}}}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	t.Cleanup(client.CloseIdleConnections)
+	d.far = startFar(mode)(t, chat.Env{Account: chattest.Account, Inbox: d.shelf, Clock: time.Now, KV: d.kv, HTTP: client}).(*far)
 	return d
 }
 
@@ -294,8 +308,7 @@ func TestJoinedOnce(t *testing.T) {
 }
 
 func TestChallenge(t *testing.T) {
-	d := setup(t, ModeHTTP)
-	d.Lock(t, true) // Slack asks before the account works
+	d := prepare(t, ModeHTTP) // Slack asks before the account works
 	ask := func(body string) delivery { return delivery{path: "/events", body: []byte(body)} }
 	if got := d.takes(t, ask(`{"type":"url_verification","token":"x","challenge":"3eZbrw1a"}`), http.StatusOK); got != "3eZbrw1a" {
 		t.Errorf("the answer is %q", got)
@@ -321,9 +334,7 @@ func TestRetriesAreAskedForOnlyIfTheyHelp(t *testing.T) {
 		{nil, d.event(d.messageFields(chattest.Message{Conversation: 2}, "agents"), anotherTeam), "1"},
 		{nil, delivery{path: "/events", body: []byte("{")}, "1"},
 	} {
-		d.shelf.mu.Lock()
-		d.err = c.err
-		d.shelf.mu.Unlock()
+		d.refuses(c.err)
 		r := d.request(c.what, time.Now())
 		r.Header.Set("X-Slack-Retry-Num", "3")
 		r.URL.Scheme, r.URL.Host, r.RequestURI = "http", d.host.Listener.Addr().String(), ""

@@ -119,8 +119,8 @@ func (f *far) Adapter() chat.Adapter {
 
 // Lock implements chattest.Locks.
 func (f *far) Lock(_ *testing.T, locked bool) {
-	f.workspace.mu.Lock()
-	defer f.workspace.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.locked = locked
 }
 

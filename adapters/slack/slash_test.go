@@ -106,9 +106,7 @@ func TestSlashCommandNotStored(t *testing.T) {
 	for _, mode := range []string{ModeHTTP, ModeSocket} {
 		t.Run(mode, func(t *testing.T) {
 			d := setup(t, mode)
-			d.shelf.mu.Lock()
-			d.err = errors.New("the disk is full: /var/lib/skadi")
-			d.shelf.mu.Unlock()
+			d.refuses(errors.New("the disk is full: /var/lib/skadi"))
 			body := d.takes(t, d.command(chattest.Message{Way: "slash", Text: "agents"}), http.StatusOK)
 			var told aside
 			if err := json.Unmarshal([]byte(body), &told); err != nil || told.Type != "ephemeral" || told.Text != notTaken {
