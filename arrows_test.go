@@ -19,7 +19,7 @@ const module = "github.com/letserverrun/skadi"
 // jobtest, queuetest) are held to the line of what they test, plus it.
 var arrows = []struct{ from, to string }{
 	{".", "cli"},
-	{"cli", "adapters adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* migrations"},
+	{"cli", "adapters adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* migrations"},
 	{"cli/e2e", "core/agentapi"},
 	{"cli/e2e/cluster", ""},
 	{"cli/e2e/cluster/room", "core/chat"},

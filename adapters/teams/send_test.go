@@ -264,7 +264,7 @@ func TestTypingIsShownOnceWhenAJobStarts(t *testing.T) {
 func TestNothingFailsByTyping(t *testing.T) {
 	t.Parallel()
 	far := newService(t)
-	far.set(func(w http.ResponseWriter, r *http.Request) {
+	far.set(func(w http.ResponseWriter, _ *http.Request) {
 		if body := far.got(); strings.Contains(string(body[len(body)-1].Body), `"typing"`) {
 			w.WriteHeader(http.StatusInternalServerError)
 			return

@@ -66,7 +66,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.mu.Lock()
-	answer, n := s.answer, 0
+	var n int
+	answer := s.answer
 	if r.URL.Path == "/token" {
 		s.tokens++
 		answer, n = s.grant, s.tokens

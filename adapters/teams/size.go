@@ -33,8 +33,8 @@ var rooms = []room{{card: cardBytes, text: textBytes}, {card: 6 << 10, text: 12 
 
 // jsonSize is what r takes within a string of JSON, in bytes.
 func jsonSize(r rune) int {
-	switch {
-	case r == '"', r == '\\', r == '\n':
+	switch r {
+	case '"', '\\', '\n':
 		return 2
 	}
 	return utf8.RuneLen(r)
