@@ -75,7 +75,10 @@ func (a *Adapter) event(ctx context.Context, body []byte) verdict {
 	if err := json.Unmarshal(body, &e); err != nil || e.Type == "" {
 		return malformed
 	}
-	if e.Type != "event_callback" { // such as app_rate_limited
+	if e.Type == "app_rate_limited" { // https://docs.slack.dev/apis/events-api/#rate-limiting
+		a.env.Logger.Error("Slack leaves out events for a minute, for there are more than it delivers to one app in an hour")
+	}
+	if e.Type != "event_callback" {
 		return ignored
 	}
 	var kind struct {

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 )
 
 // maxBody bounds a request, and a message of Socket Mode. The largest is a
@@ -50,7 +53,11 @@ func (a *Adapter) signed(handle func(ctx context.Context, body []byte) verdict) 
 // taken then.
 func (a *Adapter) answer(w http.ResponseWriter, r *http.Request, v verdict) {
 	if v.why != nil {
-		a.env.Logger.Warn("a request was not taken", "path", r.URL.Path, "status", v.status, "err", v.why)
+		level := slog.LevelWarn
+		if v.status == http.StatusUnauthorized && !a.strangers.tell(a.env.Clock()) {
+			level = slog.LevelDebug // anybody can call
+		}
+		a.env.Logger.Log(r.Context(), level, "a request was not taken", "path", r.URL.Path, "status", v.status, "err", v.why)
 	}
 	h := w.Header()
 	if v.status != http.StatusOK && v.status != http.StatusServiceUnavailable {
@@ -71,6 +78,26 @@ func (a *Adapter) answer(w http.ResponseWriter, r *http.Request, v verdict) {
 			a.env.Logger.Warn("an answer to Slack was not sent", "err", err)
 		}
 	}
+}
+
+// strangersEvery is how often the log says that requests are not Slack's.
+const strangersEvery = time.Minute
+
+// rarely keeps something from being told too often.
+type rarely struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// tell reports whether it is time to tell it again.
+func (r *rarely) tell(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.last).Abs() < strangersEvery {
+		return false
+	}
+	r.last = now
+	return true
 }
 
 // postedEvent takes the body of a call to events.
