@@ -24,7 +24,8 @@
 // What Start returns implements [Far], and of the optional interfaces those
 // that the channel has: [Redelivers], [Restarts], [Requests], [Breaks],
 // [Locks], [Clicks], [Joins], [Follows]. Tests of what a channel does not have are
-// skipped and say why; `go test -v` shows them. The suite starts a far side for
+// skipped and say why; `go test -v` shows them. What an adapter plainly has, its
+// harness may not leave out: that is checked first. The suite starts a far side for
 // each of its tests, so starting one must be cheap.
 //
 // # What it checks

@@ -220,6 +220,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Arrives == nil {
 		h.Arrives = func(text string) string { return text }
 	}
+	t.Run("Complete", func(t *testing.T) { complete(t, h) })
 	t.Run("Inbound", func(t *testing.T) { runInbound(t, h) })
 	t.Run("Refused", func(t *testing.T) { runRefused(t, h) })
 	t.Run("Unstored", func(t *testing.T) { runUnstored(t, h) })

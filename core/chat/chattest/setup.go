@@ -52,7 +52,7 @@ func prepare(t *testing.T, h Harness) *setup {
 	s.net = newNetwork(t)
 	s.env = chat.Env{
 		Account: Account, Inbox: s.inbox, Clock: s.clock.now,
-		HTTP:   &http.Client{Timeout: patience, Transport: s.net},
+		HTTP:   &http.Client{Timeout: 2 * patience, Transport: s.net},
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		KV:     newKV(s.clock.now), Lease: leaser{}, Viewer: viewer{},
 		URL: "https://skadi.example.com/adapters/" + Account + "/",
