@@ -116,9 +116,9 @@ func (t *turn) store(ctx context.Context, m chat.Inbound) error {
 // notStored is what the asker is told.
 func notStored(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return "This was not accepted in time. Look with `jobs` before you send it again: it may run after all."
+		return "This was not accepted in time. Look with `jobs` before you try again: it may run after all."
 	}
-	return "This was not accepted, since it could not be stored. Please send it again in a minute."
+	return "This was not accepted, since it could not be stored. Please try again in a minute."
 }
 
 // OnInvoke implements activity.Handler. Invokes are answered in the body of
