@@ -47,6 +47,9 @@ type Adapter struct {
 	// stagger is how long the second connection of Socket Mode waits for the
 	// first, so that Slack does not refresh both at the same moment.
 	stagger time.Duration
+	// parting is how long a connection lives on after its last acknowledgement
+	// when the account ends, so that it is written.
+	parting time.Duration
 }
 
 var (
@@ -98,6 +101,7 @@ func New(cfg Config, env chat.Env) (chat.Adapter, error) {
 		threads: newMarks("thread/", env),
 		member:  newMarks("member/", env),
 		stagger: staggerConnections,
+		parting: partingPause,
 	}
 	if cfg.Mode == ModeHTTP {
 		return pushed{a}, nil

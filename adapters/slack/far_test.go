@@ -105,7 +105,7 @@ func (f *far) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	if !ok {
 		a = made.(pushed).Adapter
 	}
-	a.stagger = 0
+	a.stagger, a.parting = 0, 5*time.Millisecond
 	f.now.Store(a)
 	return made
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -25,8 +26,8 @@ const (
 	// opened at once. slack-go opens the next at once whatever happened, which
 	// turns into a storm where connections end as soon as they are made.
 	steadyAfter = 10 * time.Second
-	// parting is how long the last acknowledgements have to be written.
-	parting = 100 * time.Millisecond
+	// partingPause is Adapter.parting.
+	partingPause = 250 * time.Millisecond
 	// maxHandled is how many messages a connection handles at once.
 	maxHandled = 256
 )
@@ -107,6 +108,9 @@ type connection struct {
 	client  *socketmode.Client
 	handled sync.WaitGroup
 	slots   chan struct{}
+	// acked is when the last acknowledgement was handed to the client, which
+	// writes it some time later.
+	acked atomic.Int64
 }
 
 // connect makes one connection and serves it until it ends or ctx does. A
@@ -122,9 +126,9 @@ func (a *Adapter) connect(ctx context.Context, n int) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.client.RunContext(live) }()
 	over, err := c.serve(ctx, live, ended)
-	if ctx.Err() != nil && len(c.slots) > 0 {
+	if !over && ctx.Err() != nil {
 		c.handled.Wait()
-		pause(live, parting)
+		over, err = c.part(ended)
 	}
 	hangUp()
 	c.handled.Wait()
@@ -135,6 +139,26 @@ func (a *Adapter) connect(ctx context.Context, n int) error {
 	}
 	a.env.Logger.Debug("a connection to Slack is closed", "connection", n)
 	return err
+}
+
+// part waits until the last acknowledgements are written, unless Slack ends
+// the connection first. It reports whether the client has ended.
+func (c *connection) part(ended <-chan error) (over bool, err error) {
+	wait := c.parting - time.Duration(time.Now().UnixNano()-c.acked.Load())
+	t := time.NewTimer(max(wait, 0))
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return false, nil
+		case err := <-ended:
+			return true, err
+		case e := <-c.client.Events:
+			if e.Type == socketmode.EventTypeConnecting {
+				return false, nil
+			}
+		}
+	}
 }
 
 // serve takes what comes over the connection until it ends or ctx does. It
@@ -230,4 +254,5 @@ func (c *connection) handle(ctx, live context.Context, r socketmode.Request) {
 	if err := c.client.AckCtx(ack, r.EnvelopeID, v.reply); err != nil {
 		c.env.Logger.Warn("a message was taken and could not be acknowledged; Slack will deliver it again", "err", err)
 	}
+	c.acked.Store(time.Now().UnixNano())
 }

@@ -120,6 +120,7 @@ func (s *slow) Accept(ctx context.Context, m chat.Inbound) error {
 func TestEndAcknowledges(t *testing.T) {
 	inbox := &slow{began: make(chan struct{}), end: make(chan struct{})}
 	f := startFar(ModeSocket)(t, chat.Env{Account: "work", Inbox: inbox, Clock: time.Now}).(*far)
+	f.now.Load().parting = time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.Adapter().Run(ctx) }()
@@ -132,13 +133,14 @@ func TestEndAcknowledges(t *testing.T) {
 	<-inbox.began
 	cancel()
 	close(inbox.end)
-	if err := <-done; err != nil {
-		t.Errorf("Run returned %v", err)
-	}
 	select {
 	case <-acked:
 	case <-time.After(15 * time.Second):
 		t.Error("what was taken was not acknowledged")
+	}
+	f.breakAll()
+	if err := <-done; err != nil {
+		t.Errorf("Run returned %v", err)
 	}
 	f.now.Load().env.HTTP.CloseIdleConnections()
 }
