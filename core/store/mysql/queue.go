@@ -15,6 +15,16 @@ const (
 	// writerCount is how many transactions a node has open at a time. A third
 	// one gains nothing: the server works while one of them waits for its disk.
 	writerCount = 2
+	// crowd is from how many members on a transaction is one of many at a time,
+	// and plenty how many are enough for another one beside it. A transaction
+	// costs much more than a member of it, so while many write, and also while
+	// several nodes do, few large ones get more done than many small ones; while
+	// few write, nobody waits.
+	crowd  = 8
+	plenty = 24
+	// patience is for how long it is waited for such a transaction: one that
+	// takes longer may wait itself, for a lock or a database that is away.
+	patience = 20 * time.Millisecond
 	// maxBatch bounds one transaction, in rows or so, so that nobody waits
 	// long for it.
 	maxBatch = 1024
@@ -32,6 +42,8 @@ type queue struct {
 
 	mu      sync.Mutex
 	waiting []*member
+	crowds  int       // transactions under way with a crowd of members
+	crowded time.Time // when the last of them began
 	closing bool
 	counted Stats
 
@@ -155,11 +167,15 @@ func (q *queue) close() {
 	q.writers.Wait()
 }
 
-// take returns the next batch: what is waiting, up to maxBatch. more is false
-// once the queue was closed and nothing is left.
+// take returns the next batch: what is waiting, up to maxBatch, or nothing if
+// that is better left to the writer who is at work. more is false once the queue
+// was closed and nothing is left.
 func (q *queue) take() (batch []*member, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.crowds > 0 && len(q.waiting) < plenty && !q.closing && time.Since(q.crowded) < patience {
+		return nil, true
+	}
 	weight, n := 0, 0
 	for n < len(q.waiting) && (n == 0 || weight+q.waiting[n].op.weight() <= maxBatch) {
 		weight += q.waiting[n].op.weight()
@@ -172,7 +188,38 @@ func (q *queue) take() (batch []*member, more bool) {
 	} else {
 		q.signal() // for the other writer
 	}
+	if n >= crowd {
+		q.crowds++
+		q.crowded = time.Now()
+	}
 	return batch, n > 0 || !q.closing
+}
+
+// await returns when there may be something to take.
+func (q *queue) await() {
+	q.mu.Lock()
+	some := len(q.waiting) > 0
+	q.mu.Unlock()
+	var late <-chan time.Time
+	if some {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-q.wake:
+	case <-q.closed:
+	case <-late:
+	}
+}
+
+// taken ends what take began.
+func (q *queue) taken(batch []*member) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(batch) >= crowd {
+		q.crowds--
+	}
 }
 
 // run is the goroutine of a writer. A decide function that ends its goroutine
@@ -184,6 +231,7 @@ func (w *writer) run() {
 	defer func() {
 		w.disconnect()
 		if !clean {
+			w.queue.taken(batch)
 			answer(batch, fmt.Errorf("a write ended the goroutine that it ran in"))
 			go w.run()
 			return
@@ -197,13 +245,11 @@ func (w *writer) run() {
 			return
 		}
 		if len(batch) == 0 {
-			select {
-			case <-w.queue.wake:
-			case <-w.queue.closed:
-			}
+			w.queue.await()
 			continue
 		}
 		w.commit(batch)
+		w.queue.taken(batch)
 		// Let those who were just answered come back with their next write,
 		// so that it is not a commit late.
 		runtime.Gosched()
