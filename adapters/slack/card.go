@@ -71,7 +71,11 @@ type artist struct {
 // is, so that nothing in it is markup.
 func (a artist) draw(m chat.Outbound) letter {
 	l := letter{text: a.fallback(m)}
-	for room := a.budget; ; {
+	room := weight(orNothing(readable(m.Text)))
+	if m.Card != nil {
+		room = weight(readable(m.Card.Output))
+	}
+	for room = min(room, a.budget); ; {
 		l.blocks = a.blocks(m, room)
 		over := weigh(l.blocks) - a.budget
 		if over <= 0 || room <= 0 {

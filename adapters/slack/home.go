@@ -51,7 +51,7 @@ func (h *home) page(who chat.Sender, seen chat.Overview) []slack.Block {
 	jobs := seen.Jobs[:min(len(seen.Jobs), homeJobs)]
 	for i, card := range jobs {
 		a := artist{account: h.env.Account, budget: homePart}
-		card.Output, card.More = "", "" // where they were asked for, they are shown
+		card.Output, card.More, card.Asker = "", "", chat.Sender{} // the output is shown where it was asked for
 		blocks = append(blocks,
 			slack.NewRichTextBlock("", a.card(chat.Outbound{Card: &card}, 0)...), a.facts(&card))
 		if actions := a.actions(card.Buttons, fmt.Sprintf("%shome:%d:", actionPrefix, i)); actions != nil {
