@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,8 +37,12 @@ type bus struct {
 	due  bool // set has something
 	kick chan struct{}
 	wake func(keys ...string) // wakes those who wait here; nil without a Waker
-	up   chan struct{}        // closed once the subscription stood; for tests
-	once sync.Once
+	// alone says that nobody but this node heard what it said last: then it
+	// says no more than that it is there, until somebody else hears it.
+	alone  bool          // of publish
+	stands atomic.Bool   // the subscription stands
+	up     chan struct{} // closed once the subscription stood; for tests
+	once   sync.Once
 }
 
 func newBus(q *Queue) *bus {
@@ -134,6 +139,15 @@ func (b *bus) flush(ctx context.Context, keys []string, news string) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	node := strconv.Quote(b.q.cfg.Node) + " "
+	if b.alone {
+		heard, err := b.q.client.Publish(ctx, wakeChannel, node+"[]").Result()
+		if err != nil || b.isAlone(heard) {
+			return err
+		}
+		b.alone = false
+	}
+	heard := int64(0)
+	sent := make([]*redis.IntCmd, 0, 2)
 	_, err := b.q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for len(keys) > 0 {
 			n := min(len(keys), busKeys)
@@ -142,15 +156,25 @@ func (b *bus) flush(ctx context.Context, keys []string, news string) error {
 				return err
 			}
 			keys = keys[n:]
-			p.Publish(ctx, wakeChannel, node+string(list))
+			sent = append(sent, p.Publish(ctx, wakeChannel, node+string(list)))
 			b.q.stats.wakesSent.Add(1)
 		}
 		if news != "" {
-			p.Publish(ctx, newsChannel, node+news)
+			sent = append(sent, p.Publish(ctx, newsChannel, node+news))
 		}
 		return nil
 	})
+	for _, cmd := range sent {
+		heard = max(heard, cmd.Val())
+	}
+	b.alone = err == nil && b.isAlone(heard)
 	return err
+}
+
+// isAlone reports whether a message that so many heard was heard by this node
+// alone. A Cluster counts those at one of its nodes only.
+func (b *bus) isAlone(heard int64) bool {
+	return !b.q.cfg.Cluster && b.stands.Load() && heard <= 1
 }
 
 // listen keeps one subscription until the queue is closed.
@@ -174,6 +198,7 @@ func (b *bus) listen() {
 func (b *bus) subscription(ctx context.Context) (stood bool, err error) {
 	ps := b.q.client.Subscribe(ctx, wakeChannel, newsChannel)
 	defer func() { _ = ps.Close() }()
+	defer b.stands.Store(false)
 	// A receive does not end with its context.
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })()
 	asked := false
@@ -196,6 +221,7 @@ func (b *bus) subscription(ctx context.Context) (stood bool, err error) {
 		case *redis.Subscription:
 			if m.Channel == newsChannel && !stood {
 				stood = true
+				b.stands.Store(true)
 				b.once.Do(func() { close(b.up) })
 				b.missed()
 			}
