@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -167,7 +168,18 @@ func (n *node) env(account string) chat.Env {
 		HTTP:    &http.Client{Timeout: outgoingTimeout},
 		KV:      n.base.KV("adapter/" + account + "/"),
 		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
+		Viewer:  n.intake.Viewer(job.DefaultSpace, account),
+		URL:     mountURL(n.cfg, account),
 	}
+}
+
+// mountURL is where the far side calls an account, if the config says where the
+// server is reached.
+func mountURL(cfg *config.Config, account string) string {
+	if cfg.PublicURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(cfg.PublicURL, "/") + httpapi.MountPath(account)
 }
 
 // api is the HTTP API with the mounts of the accounts added so far. Its metrics

@@ -21,7 +21,7 @@ func (p *Policy) missing(q Request) string {
 	}
 	best, bestScore := -1, 0
 	for i, r := range p.rules {
-		if score := r.lets(q).score(); score > bestScore {
+		if score := p.lets(r, q).score(); score > bestScore {
 			best, bestScore = i, score
 		}
 	}
@@ -29,7 +29,7 @@ func (p *Policy) missing(q Request) string {
 		return s
 	}
 	r := p.rules[best]
-	return s + "; the nearest is " + r.label + ", which " + r.lacks(q)
+	return s + "; the nearest is " + r.label + ", which " + r.lacks(q, p.lets(r, q))
 }
 
 // score ranks rules by how few conditions fail; among those with as many, one
@@ -83,9 +83,9 @@ func (q Request) words() string {
 	return s + " in " + q.Where
 }
 
-// lacks says why the rule does not allow the request, after "which".
-func (r rule) lacks(q Request) string {
-	m := r.lets(q)
+// lacks says why the rule does not allow the request, after "which"; m is how
+// far it goes.
+func (r rule) lacks(q Request, m match) string {
 	var why []string
 	if !m.who {
 		why = append(why, "is for "+list(r.source.Who))

@@ -73,6 +73,9 @@ const ownerRule = "owner"
 type Policy struct {
 	owners map[string]bool
 	rules  []rule
+	// member holds the groups of a channel's own that a principal is in, as
+	// principals too: see Member.
+	member map[string][]string
 }
 
 // New makes a policy. The owners are principals that may do everything,
@@ -93,6 +96,25 @@ func New(rules Rules, owners ...string) (*Policy, error) {
 	return p, nil
 }
 
+// Member returns the policy for requests of a principal of whom the channel
+// says that it is in these groups of the channel's own. A rule that names such
+// a group, as it names a principal, holds for who.
+func (p *Policy) Member(who string, groups []string) *Policy {
+	if len(groups) == 0 {
+		return p
+	}
+	q := *p
+	q.member = map[string][]string{who: groups}
+	return &q
+}
+
+// is reports whether the principal is one of these people, by name or by a
+// group. That everybody of a workspace is meant makes nobody of another
+// workspace one of them who is in a group of it.
+func (p *Policy) is(who string, these people) bool {
+	return these.has(who) || slices.ContainsFunc(p.member[who], func(group string) bool { return these.names[group] })
+}
+
 // Decide answers a request. Any rule may allow it; a rule without approval
 // goes before one with it.
 func (p *Policy) Decide(q Request) Decision {
@@ -104,7 +126,7 @@ func (p *Policy) Decide(q Request) Decision {
 	}
 	var waiting []rule
 	for _, r := range p.rules {
-		if !r.lets(q).all() {
+		if !p.lets(r, q).all() {
 			continue
 		}
 		if q.Action != Send || len(r.source.Approval) == 0 {
@@ -152,7 +174,7 @@ func (p *Policy) decideApproval(q Request) Decision {
 		return Decision{Allowed: true, Rule: ownerRule}
 	}
 	for _, r := range p.rules {
-		if r.approvers.has(q.Who) && r.lets(asked).all() {
+		if p.is(q.Who, r.approvers) && p.lets(r, asked).all() {
 			return Decision{Allowed: true, Rule: r.label}
 		}
 	}
@@ -163,7 +185,7 @@ func (p *Policy) decideApproval(q Request) Decision {
 // are strangers, who are told nothing.
 func (p *Policy) Known(who string) bool {
 	return p.owners[who] || slices.ContainsFunc(p.rules, func(r rule) bool {
-		return r.who.has(who) || r.approvers.has(who)
+		return p.is(who, r.who) || p.is(who, r.approvers)
 	})
 }
 
@@ -173,13 +195,13 @@ func (p *Policy) Sees(who, where, agent string) bool {
 		return true
 	}
 	q := Request{Who: who, Where: where, Action: See, Agent: agent}
-	return slices.ContainsFunc(p.rules, func(r rule) bool { return r.lets(q).all() })
+	return slices.ContainsFunc(p.rules, func(r rule) bool { return p.lets(r, q).all() })
 }
 
 // MaySend reports whether the principal may send the agent any message at all.
 func (p *Policy) MaySend(who, where, agent string) bool {
 	return p.owners[who] || slices.ContainsFunc(p.rules, func(r rule) bool {
-		return len(r.may) > 0 && r.who.has(who) && r.covers(agent) && r.in.has(where)
+		return len(r.may) > 0 && p.is(who, r.who) && r.covers(agent) && r.in.has(where)
 	})
 }
 
@@ -187,7 +209,7 @@ func (p *Policy) MaySend(who, where, agent string) bool {
 // to approve.
 func (p *Policy) Approves(who string) bool {
 	return slices.ContainsFunc(p.rules, func(r rule) bool {
-		return r.approvers.has(who) || (p.owners[who] && len(r.source.Approval) > 0)
+		return p.is(who, r.approvers) || (p.owners[who] && len(r.source.Approval) > 0)
 	})
 }
 
@@ -195,7 +217,7 @@ func (p *Policy) Approves(who string) bool {
 // begins with this word, for help to show only what its reader may run.
 func (p *Policy) MayBegin(who, where, agent, word string) bool {
 	return p.owners[who] || slices.ContainsFunc(p.rules, func(r rule) bool {
-		return r.who.has(who) && r.covers(agent) && r.in.has(where) &&
+		return p.is(who, r.who) && r.covers(agent) && r.in.has(where) &&
 			slices.ContainsFunc(r.may, func(m pattern) bool { return m.matchFirst(word) })
 	})
 }
@@ -206,22 +228,22 @@ type match struct{ who, agent, where, right bool }
 func (m match) all() bool { return m.who && m.agent && m.where && m.right }
 
 // lets compares the rule with a request of any action but Approve.
-func (r rule) lets(q Request) match {
+func (p *Policy) lets(r rule, q Request) match {
 	own := q.Asker != "" && q.Asker == q.Who
-	m := match{who: r.who.has(q.Who), agent: r.covers(q.Agent), where: r.in.has(q.Where)}
+	m := match{who: p.is(q.Who, r.who), agent: r.covers(q.Agent), where: r.in.has(q.Where)}
 	src := r.source
 	switch q.Action {
 	case Send:
 		m.right = r.allows(q.Message)
 	case See:
 		// Whoever is to approve must see what it is about, wherever that is.
-		if r.approvers.has(q.Who) {
+		if p.is(q.Who, r.approvers) {
 			m.who, m.where = true, true
 		}
 		m.right = true
 	case SeeJobs:
 		switch {
-		case r.approvers.has(q.Who):
+		case p.is(q.Who, r.approvers):
 			m.who, m.where, m.right = true, true, true
 		case own:
 			m.where, m.right = true, true

@@ -26,7 +26,7 @@ func (r Rules) Validate() error {
 // Rule lets some people do some things with some agents.
 type Rule struct {
 	Name     string      `yaml:"name" doc:"A name that refusals and the audit log show beside the rule's number."`
-	Who      []string    `yaml:"who" jsonschema:"required,minItems=1" doc:"Whom the rule is for: account:workspace/user, account:user, token:NAME, group:NAME, or account:* (everybody that this account has verified) and account:workspace/*."`
+	Who      []string    `yaml:"who" jsonschema:"required,minItems=1" doc:"Whom the rule is for: account:workspace/user, account:user, token:NAME, group:NAME, or account:* (everybody that this account has verified) and account:workspace/*. Where the channel has groups of its own, such as Slack's user groups, account:workspace/GROUP is whoever is in it."`
 	Agents   []string    `yaml:"agents" jsonschema:"required,minItems=1" doc:"The agents that the rule covers; * stands for any part of a name."`
 	In       []string    `yaml:"in" doc:"The conversations in which the rule holds, as account:channel or account:*. Without it the rule holds everywhere, the API included. Own jobs can be seen and canceled from anywhere."`
 	May      []string    `yaml:"may" doc:"The messages that may be sent, word by word: * is one word or a part of one, ** at the end any further words of one line, and ** alone any message at all."`

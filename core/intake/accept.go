@@ -54,7 +54,7 @@ type answer struct {
 
 // Accept implements chat.Inbox.
 func (b *inbox) Accept(ctx context.Context, m chat.Inbound) error {
-	if !m.Direct && !m.Addressed {
+	if !m.Direct && !m.Addressed && !m.Followed && !m.Joined {
 		return nil
 	}
 	a, err := b.ask(m)
@@ -88,8 +88,13 @@ func (b *inbox) ask(m chat.Inbound) (*ask, error) {
 	if policy == nil {
 		policy = &access.Policy{}
 	}
+	who := m.Sender.Principal()
+	groups := make([]string, len(m.Groups))
+	for i, g := range m.Groups {
+		groups[i] = b.account + ":" + g
+	}
 	return &ask{
-		inbox: b, m: m, who: m.Sender.Principal(), where: whereOf(&m.Conversation), policy: policy,
+		inbox: b, m: m, who: who, where: whereOf(&m.Conversation), policy: policy.Member(who, groups),
 		dedupe: job.Dedupe{Space: b.space, Scope: b.account, Key: dedupeKey(m.ID)},
 		now:    b.clock().UTC(),
 	}, nil
@@ -125,6 +130,12 @@ func digest(parts ...string) string {
 }
 
 func (a *ask) accept(ctx context.Context) error {
+	if a.m.Joined {
+		return a.say(ctx, answer{text: introduction})
+	}
+	if a.m.Followed && !a.m.Direct && !a.m.Addressed {
+		return a.follow(ctx)
+	}
 	if !a.policy.Known(a.who) {
 		return a.stranger(ctx)
 	}
