@@ -46,7 +46,7 @@ var arrows = []struct{ from, to string }{
 	{"core/store/row", "core/access core/chat core/events core/job"},
 	{"core/store/sqlite", "core/access core/chat core/events core/job core/node core/store core/store/row migrations"},
 	{"core/store/mysql", "core/access core/chat core/events core/job core/node core/store core/store/row migrations"},
-	{"core/store/storecopy", "core/chat core/node core/store core/store/mysql core/store/sqlite"},
+	{"core/store/storecopy", "core/chat core/node core/store core/store/mysql core/store/row core/store/sqlite"},
 	{"core/store/storetest", "core/access core/chat core/events core/job core/node core/store"},
 	{"core/node", "core/chat"},
 
