@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,10 +14,53 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 )
 
-// fault is what an error of the Web API means for a message.
-type fault struct {
-	class chat.Class
-	hint  string // how to mend it, where people can
+// faults are the errors of the methods that are used here, as each method's page
+// lists them, such as
+// https://docs.slack.dev/reference/methods/chat.postMessage#errors
+var faults = map[chat.Class][]string{
+	// The account cannot do anything until somebody mends it.
+	chat.Auth: {
+		"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type",
+		"missing_scope", "accesslimited", "enterprise_is_restricted", "is_bot", "two_factor_setup_required",
+		"team_access_not_granted",
+	},
+	// The conversation is no more, for the app at least.
+	chat.Gone: {
+		"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_found", "user_not_visible",
+		"user_disabled", "user_not_in_channel", "cannot_dm_bot", "restricted_action_thread_locked",
+		"restricted_action_read_only_channel", "restricted_action_non_threadable_channel",
+	},
+	chat.RateLimited: {"ratelimited", "rate_limited", "message_limit_exceeded"},
+	// What passes by itself.
+	chat.Temporary: {
+		"fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org",
+		"org_login_required", "external_channel_migrating", "streaming_state_conflict", "update_failed",
+		"file_update_failed", "unable_to_share_files", "hash_conflict",
+	},
+	// This message cannot be sent. An edit of a message that was deleted is
+	// among them: whoever sent it sends a new one.
+	chat.Permanent: {
+		"message_not_found", "cant_update_message", "edit_window_closed", "block_mismatch", "cannot_reply_to_message",
+		"cant_broadcast_message", "no_dual_broadcast_content_update", "posting_to_channel_denied", "team_not_found",
+		"restricted_action", "restricted_action_thread_only_channel", "ekm_access_denied", "access_denied",
+		"app_access_restricted", "no_permission", "messages_tab_disabled", "not_enabled", "not_implemented",
+		"msg_too_long", "msg_blocks_too_long", "no_text", "view_too_large", "markdown_text_conflict",
+		"invalid_blocks", "invalid_blocks_format", "invalid_attachments", "invalid_arguments", "invalid_arg_name",
+		"invalid_array_arg", "invalid_channel", "invalid_charset", "invalid_form_data", "invalid_post_type",
+		"invalid_thread_ts", "invalid_metadata_format", "invalid_metadata_schema", "metadata_too_large",
+		"metadata_must_be_sent_from_app", "missing_argument", "missing_post_type", "missing_file_data",
+		"missing_profile_id", "duplicate_external_id", "duplicate_message_not_found", "duplicate_channel_not_found",
+		"deprecated_endpoint", "method_deprecated", "unknown_method", "as_user_not_supported",
+		"send_on_behalf_not_allowed", "unknown_subtype", "unknown_snippet_type", "snippet_too_large", "alt_txt_too_large",
+		"attachment_payload_limit_exceeded", "too_many_attachments", "too_many_contact_cards", "channels_limit_exceeded",
+		"draft_already_deleted", "draft_already_sent", "draft_has_conflict", "draft_not_found",
+		"file_not_found", "file_deleted", "file_is_deleted", "file_share_limit_reached", "max_file_sharing_exceeded",
+		"file_type_not_allowed", "blocked_file_type", "file_uploads_disabled", "file_uploads_except_images_disabled",
+		"file_upload_size_restricted", "storage_limit_reached", "slack_connect_blocked_file_type",
+		"slack_connect_canvas_sharing_blocked", "slack_connect_clip_sharing_blocked",
+		"slack_connect_file_link_sharing_blocked", "slack_connect_file_upload_sharing_blocked",
+		"slack_connect_lists_sharing_blocked",
+	},
 }
 
 const (
@@ -24,95 +68,47 @@ const (
 	invite    = "invite the app to the conversation again"
 )
 
-// faults are the errors of the methods that are used here:
-// https://docs.slack.dev/reference/methods/chat.postMessage#errors
-// https://docs.slack.dev/reference/methods/chat.update#errors
-// https://docs.slack.dev/reference/methods/files.completeUploadExternal#errors
-// https://docs.slack.dev/reference/methods/files.getUploadURLExternal#errors
-var faults = map[string]fault{
-	// The account cannot do anything until somebody mends it.
-	"invalid_auth":              {chat.Auth, reinstall},
-	"not_authed":                {chat.Auth, reinstall},
-	"account_inactive":          {chat.Auth, reinstall},
-	"token_revoked":             {chat.Auth, reinstall},
-	"token_expired":             {chat.Auth, "switch token rotation off, which Skadi does not know, and " + reinstall},
-	"not_allowed_token_type":    {chat.Auth, "bot_token must be a Bot User OAuth Token, xoxb-…"},
-	"missing_scope":             {chat.Auth, ""}, // the scope is named
-	"accesslimited":             {chat.Auth, "the workspace or the app allows certain addresses only; allow this server's"},
-	"enterprise_is_restricted":  {chat.Auth, "the app must be installed in a workspace, not in the organization alone"},
-	"is_bot":                    {chat.Auth, reinstall},
-	"two_factor_setup_required": {chat.Auth, "the workspace wants two factors of whoever installed the app"},
-	"team_access_not_granted":   {chat.Auth, "an administrator must grant the app access to the workspace"},
+// hints are how people can mend what Slack refuses.
+var hints = map[string]string{ //nolint:gosec // words, no credentials
+	"invalid_auth":              reinstall,
+	"not_authed":                reinstall,
+	"account_inactive":          reinstall,
+	"token_revoked":             reinstall,
+	"is_bot":                    reinstall,
+	"token_expired":             "Skadi renews no tokens: make an app without token rotation, which cannot be switched off once it is on",
+	"not_allowed_token_type":    "bot_token must be a Bot User OAuth Token, xoxb-…",
+	"accesslimited":             "the workspace or the app allows certain addresses only; allow this server's",
+	"enterprise_is_restricted":  "the app must be installed in a workspace, not in the organization alone",
+	"two_factor_setup_required": "the workspace wants two factors of whoever installed the app",
+	"team_access_not_granted":   "an administrator must grant the app access to the workspace",
 
-	// The conversation is no more, for the app at least.
-	"channel_not_found":                        {chat.Gone, ""},
-	"not_in_channel":                           {chat.Gone, invite},
-	"is_archived":                              {chat.Gone, ""},
-	"is_inactive":                              {chat.Gone, ""},
-	"user_not_found":                           {chat.Gone, ""},
-	"user_not_visible":                         {chat.Gone, ""},
-	"user_disabled":                            {chat.Gone, ""},
-	"user_not_in_channel":                      {chat.Gone, ""},
-	"cannot_dm_bot":                            {chat.Gone, ""},
-	"restricted_action_thread_locked":          {chat.Gone, "an administrator locked the thread"},
-	"restricted_action_read_only_channel":      {chat.Gone, "the app may not post in this channel; its settings say who may"},
-	"restricted_action_non_threadable_channel": {chat.Gone, "the channel allows no threads"},
+	"not_in_channel":                           invite,
+	"no_permission":                            invite,
+	"restricted_action_thread_locked":          "an administrator locked the thread",
+	"restricted_action_read_only_channel":      "the app may not post in this channel; its settings say who may",
+	"restricted_action_non_threadable_channel": "the channel allows no threads",
+	"restricted_action_thread_only_channel":    "the channel allows threads only",
+	"restricted_action":                        "a preference of the workspace keeps the app from posting here",
+	"ekm_access_denied":                        "administrators have suspended posting here",
+	"app_access_restricted":                    "the person may not use the app; an administrator says who may",
+	"messages_tab_disabled":                    "switch the Messages Tab on, on the app's page App Home",
+	"not_enabled":                              "switch the Home Tab on, on the app's page App Home",
 
-	"ratelimited":            {chat.RateLimited, ""},
-	"rate_limited":           {chat.RateLimited, ""},
-	"message_limit_exceeded": {chat.RateLimited, ""},
+	"file_type_not_allowed":               "the workspace allows no text files",
+	"file_uploads_disabled":               "the workspace allows no files",
+	"file_uploads_except_images_disabled": "the workspace allows images only",
+	"file_upload_size_restricted":         "the workspace allows smaller files only",
+	"storage_limit_reached":               "the workspace has no room for files",
+}
 
-	// What passes by itself.
-	"fatal_error":                {chat.Temporary, ""},
-	"internal_error":             {chat.Temporary, ""},
-	"service_unavailable":        {chat.Temporary, ""},
-	"request_timeout":            {chat.Temporary, ""},
-	"team_added_to_org":          {chat.Temporary, ""},
-	"org_login_required":         {chat.Temporary, ""},
-	"external_channel_migrating": {chat.Temporary, ""},
-	"streaming_state_conflict":   {chat.Temporary, ""},
-	"update_failed":              {chat.Temporary, ""},
-	"file_update_failed":         {chat.Temporary, ""},
-
-	// This message cannot be sent. An edit of a message that was deleted is
-	// among them: whoever sent it sends a new one.
-	"message_not_found":                     {chat.Permanent, ""},
-	"cant_update_message":                   {chat.Permanent, ""},
-	"edit_window_closed":                    {chat.Permanent, ""},
-	"block_mismatch":                        {chat.Permanent, ""},
-	"cannot_reply_to_message":               {chat.Permanent, ""},
-	"msg_too_long":                          {chat.Permanent, ""},
-	"msg_blocks_too_long":                   {chat.Permanent, ""},
-	"no_text":                               {chat.Permanent, ""},
-	"invalid_blocks":                        {chat.Permanent, ""},
-	"invalid_blocks_format":                 {chat.Permanent, ""},
-	"invalid_arguments":                     {chat.Permanent, ""},
-	"invalid_arg_name":                      {chat.Permanent, ""},
-	"invalid_array_arg":                     {chat.Permanent, ""},
-	"invalid_charset":                       {chat.Permanent, ""},
-	"invalid_form_data":                     {chat.Permanent, ""},
-	"invalid_post_type":                     {chat.Permanent, ""},
-	"invalid_thread_ts":                     {chat.Permanent, ""},
-	"missing_argument":                      {chat.Permanent, ""},
-	"missing_post_type":                     {chat.Permanent, ""},
-	"deprecated_endpoint":                   {chat.Permanent, ""},
-	"method_deprecated":                     {chat.Permanent, ""},
-	"unknown_method":                        {chat.Permanent, ""},
-	"team_not_found":                        {chat.Permanent, ""},
-	"access_denied":                         {chat.Permanent, ""},
-	"app_access_restricted":                 {chat.Permanent, "the person may not use the app; an administrator says who may"},
-	"no_permission":                         {chat.Permanent, invite},
-	"ekm_access_denied":                     {chat.Permanent, "administrators have suspended posting here"},
-	"restricted_action":                     {chat.Permanent, "a preference of the workspace keeps the app from posting here"},
-	"restricted_action_thread_only_channel": {chat.Permanent, "the channel allows threads only"},
-	"messages_tab_disabled":                 {chat.Permanent, "switch the Messages Tab on, on the app's page App Home"},
-	"posting_to_channel_denied":             {chat.Permanent, ""},
-	"file_not_found":                        {chat.Permanent, ""},
-	"file_type_not_allowed":                 {chat.Permanent, "the workspace allows no text files"},
-	"file_uploads_disabled":                 {chat.Permanent, "the workspace allows no files"},
-	"file_uploads_except_images_disabled":   {chat.Permanent, "the workspace allows images only"},
-	"file_upload_size_restricted":           {chat.Permanent, "the workspace allows smaller files only"},
-	"storage_limit_reached":                 {chat.Permanent, "the workspace has no room for files"},
+// classOfError is the class of an error of the Web API, if Slack documents it.
+func classOfError(code string) (chat.Class, bool) {
+	for class, codes := range faults {
+		if slices.Contains(codes, code) {
+			return class, true
+		}
+	}
+	return chat.Temporary, false
 }
 
 // classify says what an error means for the message that was to be sent. Of
@@ -132,12 +128,12 @@ func classify(doing string, err error) error {
 	var status *statusError
 	switch {
 	case errors.As(err, &refused):
-		f, documented := faults[refused.Err]
-		err = describe(refused, f.hint)
+		var documented bool
+		class, documented = classOfError(refused.Err)
+		err = describe(refused)
 		if !documented {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
-		class = f.class
 	case errors.As(err, &limited):
 		class, wait = chat.RateLimited, limited.RetryAfter
 		err = errors.New("slack takes no more messages just now")
@@ -165,7 +161,8 @@ func classOf(status int) chat.Class {
 }
 
 // describe says what Slack refused, and how to mend it.
-func describe(refused slack.SlackErrorResponse, hint string) error {
+func describe(refused slack.SlackErrorResponse) error {
+	hint := hints[refused.Err]
 	if refused.Err == "missing_scope" {
 		needed := shown(refused.Needed)
 		if needed == "" {
@@ -199,12 +196,7 @@ func refusedWith(err error, codes ...string) bool {
 	case errors.As(err, &described):
 		code = described.code
 	}
-	for _, one := range codes {
-		if code == one {
-			return true
-		}
-	}
-	return false
+	return code != "" && slices.Contains(codes, code)
 }
 
 // isClass reports whether an error was classified as one.

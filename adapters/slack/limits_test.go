@@ -168,7 +168,7 @@ func FuzzCard(f *testing.F) {
 		for range 4 {
 			c.Buttons = append(c.Buttons, chat.Button{Label: label, Command: command, Danger: bits&16 != 0})
 		}
-		for _, size := range sizes {
+		for _, size := range []int{budget, budget / 2, budget / 4} {
 			a := artist{account: "work", budget: size, quiet: bits&32 != 0}
 			allowed := ada.User
 			if a.quiet && isUser(name) {

@@ -23,12 +23,10 @@ func (s *sender) respond(ctx context.Context, c conversation, m chat.Outbound) (
 	if c.ResponseURL == "" || !s.env.Clock().Before(c.Until) {
 		return false, nil
 	}
-	a := artist{account: s.env.Account}
-	for _, a.budget = range sizes {
-		if done, err = s.respondOnce(ctx, c, a.draw(m)); !errors.Is(err, errShorter) {
-			break
-		}
-	}
+	err = artist{account: s.env.Account}.fitted(m, func(l letter) (err error) {
+		done, err = s.respondOnce(ctx, c, l)
+		return err
+	})
 	return done, classify("answering by a response_url", err)
 }
 

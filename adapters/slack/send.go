@@ -142,13 +142,23 @@ func (p posted) ref() chat.MessageRef {
 	return chat.MessageRef{ID: p.ts, Data: data}
 }
 
-// sizes are how long a message may be by weight, in one try after the other:
-// what Slack takes depends on more than it tells.
-var sizes = []int{budget, budget / 2, budget / 4}
+// triesToFit is how often a message is tried in a shorter form: what Slack takes
+// depends on more than it tells.
+const triesToFit = 3
 
-// tooLong reports whether a message would be taken if it were shorter.
-func tooLong(err error) bool {
-	return refusedWith(err, "msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format")
+// fitted draws a message and sends it, shorter each time that it was too long.
+func (a artist) fitted(m chat.Outbound, send func(l letter) error) error {
+	a.budget = budget
+	for try := 1; ; try++ {
+		l := a.draw(m)
+		err := send(l)
+		tooLong := errors.Is(err, errShorter) ||
+			refusedWith(err, "msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format")
+		if !tooLong || try == triesToFit {
+			return err
+		}
+		a.budget = min(a.budget, weigh(l.blocks)) / 2
+	}
 }
 
 // post posts a new message. A user's ID as the channel opens the direct
@@ -159,24 +169,17 @@ func tooLong(err error) bool {
 // second one with the same for the first. That drops a repeat after an answer
 // was lost. It is not among the documented arguments, so nothing relies on it.
 func (s *sender) post(ctx context.Context, to target, m chat.Outbound) (posted, error) {
-	a := artist{account: s.env.Account, from: to.from}
 	id := clientMessageID(s.env.Account, to.channel, to.key)
-	var err error
-	for _, a.budget = range sizes {
-		var p posted
-		p, err = s.postOnce(ctx, to, a.draw(m), id)
+	var p posted
+	err := artist{account: s.env.Account, from: to.from}.fitted(m, func(l letter) (err error) {
+		p, err = s.postOnce(ctx, to, l, id)
 		if refusedWith(err, "duplicate_message_not_found", "duplicate_channel_not_found") {
 			id = "" // the first one was deleted
-			p, err = s.postOnce(ctx, to, a.draw(m), id)
+			p, err = s.postOnce(ctx, to, l, id)
 		}
-		if err == nil {
-			return p, nil
-		}
-		if !tooLong(err) {
-			break
-		}
-	}
-	return posted{}, classify("posting a message", err)
+		return err
+	})
+	return p, classify("posting a message", err)
 }
 
 func (s *sender) postOnce(ctx context.Context, to target, l letter, id string) (posted, error) {
@@ -225,17 +228,13 @@ func (s *sender) edit(ctx context.Context, c conversation, m chat.Outbound) (cha
 	if at.Channel != c.Channel && c.Guest {
 		a.from = c.Channel
 	}
-	var err error
-	for _, a.budget = range sizes {
-		var ts string
-		_, ts, _, err = s.api.UpdateMessageContext(ctx, at.Channel, m.Edit.ID, a.draw(m).options()...)
+	err := a.fitted(m, func(l letter) error {
+		_, ts, _, err := s.api.UpdateMessageContext(ctx, at.Channel, m.Edit.ID, l.options()...)
 		if err == nil && ts == "" {
 			err = errUnnamed
 		}
-		if !tooLong(err) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil {
 		return chat.MessageRef{}, classify("editing a message", err)
 	}
