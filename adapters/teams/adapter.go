@@ -23,6 +23,8 @@ import (
 const (
 	retryFirst = 500 * time.Millisecond
 	retryMost  = time.Minute
+	// waitMost bounds what the far side may ask to wait.
+	waitMost = time.Hour
 )
 
 // Adapter is one account: one bot.
@@ -94,6 +96,9 @@ func (a *Adapter) Run(ctx context.Context) error {
 	if err := a.logIn(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	if !a.cfg.UnauthenticatedLoopback {
+		a.validator.keys.warm(ctx)
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -114,7 +119,7 @@ func (a *Adapter) logIn(ctx context.Context) error {
 		case errors.As(err, &failed) && (failed.Class == chat.Auth || failed.Class == chat.Permanent):
 			return err
 		}
-		wait := max(retry.NextBackOff(), chat.Classify(err).RetryAfter)
+		wait := min(max(retry.NextBackOff(), chat.Classify(err).RetryAfter), waitMost)
 		a.env.Logger.Warn("Microsoft gives no token; trying again", "err", err, "in", wait)
 		timer := time.NewTimer(wait)
 		select {

@@ -114,7 +114,22 @@ func (s *keyStore) get(ctx context.Context, kid string) (*keySet, error) {
 		}
 	}
 	defer func() { s.turn <- struct{}{} }()
-	return s.renew(ctx, kid)
+	// Others need the keys too, so a caller that hangs up does not end a fetch.
+	return s.renew(context.WithoutCancel(ctx), kid)
+}
+
+// warm fetches the keys before anybody needs them, so that the first message
+// does not wait and what is wrong with them is known.
+func (s *keyStore) warm(ctx context.Context) {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { s.turn <- struct{}{} }()
+	if ctx.Err() == nil && s.set.Load() == nil {
+		_, _ = s.renew(ctx, "") // its error was logged
+	}
 }
 
 // renew is get for who has the turn.
@@ -128,8 +143,10 @@ func (s *keyStore) renew(ctx context.Context, kid string) (*keySet, error) {
 		pause = keysRetry
 	}
 	if s.tried.IsZero() || s.since(s.tried) >= pause {
-		// Others need the keys too, so a caller that hangs up does not end it.
-		fresh, err := s.fetch(context.WithoutCancel(ctx))
+		fresh, err := s.fetch(ctx)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", errKeysAway, ctx.Err()) // says nothing of the keys
+		}
 		s.tried, s.err = s.clock(), err
 		if err == nil {
 			s.set.Store(fresh)
