@@ -87,10 +87,7 @@ func (a *Adapter) event(ctx context.Context, body []byte) verdict {
 	if err := json.Unmarshal(e.Event, &kind); err != nil || kind.Type == "" || e.EventID == "" || len(e.EventID) > maxID {
 		return malformed
 	}
-	handle := map[string]func(context.Context, identity, envelope, happening) verdict{
-		"app_mention": a.mention, "message": a.message, "app_home_opened": a.homeOpened,
-		"member_joined_channel": a.joined, "member_left_channel": a.left, "channel_left": a.left, "group_left": a.left,
-	}[kind.Type]
+	handle := a.handlers()[kind.Type]
 	if handle == nil {
 		return ignored
 	}
@@ -106,6 +103,14 @@ func (a *Adapter) event(ctx context.Context, body []byte) verdict {
 		return foreign
 	}
 	return handle(ctx, me, e, h)
+}
+
+// handlers are those of the events that the app subscribes to, by their type.
+func (a *Adapter) handlers() map[string]func(context.Context, identity, envelope, happening) verdict {
+	return map[string]func(context.Context, identity, envelope, happening) verdict{
+		"app_mention": a.mention, "message": a.message, "app_home_opened": a.homeOpened,
+		"member_joined_channel": a.joined, "member_left_channel": a.left, "channel_left": a.left, "group_left": a.left,
+	}
 }
 
 // concerns reports whether an event is for this account. Of a channel shared
