@@ -47,6 +47,7 @@ const (
 	erNewAbort           = 1184
 	erLockTableFull      = 1206
 	erLockWait           = 1205
+	erTableDefChanged    = 1412 // by a migration, since the transaction began
 	erDeadlock           = 1213
 	erUserLimit          = 1226
 	erSpecificAccess     = 1227
@@ -80,10 +81,20 @@ func number(err error) uint16 {
 // be, rolled back, and may well succeed when it is tried again.
 func isConflict(err error) bool {
 	switch number(err) {
-	case erDeadlock, erLockWait, erCheckRead, erXADeadlock, erRollbackInCommit:
+	case erDeadlock, erLockWait, erCheckRead, erXADeadlock, erRollbackInCommit, erTableDefChanged:
 		return true
 	}
-	return false
+	return stateClass(err) == "40" // of the SQL standard: transaction rollback
+}
+
+// stateClass returns the first two characters of an error's SQLSTATE, which
+// servers and proxies give to numbers of their own too.
+func stateClass(err error) string {
+	var me *mysql.MySQLError
+	if errors.As(err, &me) {
+		return string(me.SQLState[:2])
+	}
+	return ""
 }
 
 // isLost reports whether the connection is of no use any more.

@@ -254,3 +254,14 @@ func TestAsLost(t *testing.T) {
 		}
 	}
 }
+
+func TestConflictsByState(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string]bool{"40001": true, "40000": true, "HY000": false, "42000": false} {
+		err := &mysql.MySQLError{Number: 9999}
+		copy(err.SQLState[:], state)
+		if isConflict(err) != want || isConflict(fmt.Errorf("wrapped: %w", err)) != want {
+			t.Errorf("an error of state %s is a conflict: %v", state, !want)
+		}
+	}
+}
