@@ -51,7 +51,7 @@ func build(dir string) error {
 	if err != nil {
 		return err
 	}
-	const anchor = `"terminal": terminal.Factory,`
+	const anchor = `terminal.Factory,`
 	more := strings.Replace(string(text), anchor, anchor+"\n\t\t\"room\": room.Factory,", 1)
 	more = strings.Replace(more, "import (", "import (\n\t\"github.com/letserverrun/skadi/cli/e2e/cluster/room\"", 1)
 	if strings.Count(more, "room.Factory") != 1 {
