@@ -158,45 +158,124 @@ func spaced(text string) string {
 // https://github.com/MicrosoftDocs/msteams-docs/issues/4956
 const structural = `&<>"*_[]\~|{}` + "`"
 
-// markup encodes text for a message of the format xml. Of what is longer than
-// limit bytes in UTF-16, the beginning is left.
+// markup encodes text for a message of the format xml. What its author has put
+// into columns is set in a font that keeps them, which every client has:
+// https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages#cross-platform-support
+// Of what is longer than limit bytes in UTF-16, the beginning is left.
 func markup(text string, limit int) string {
-	text = spaced(strings.ReplaceAll(harmless(text), "\t", "    "))
-	const ellipsis = "…"
-	room := limit/2 - len("…")
-	var b strings.Builder
-	b.Grow(len(text) + len(text)/4)
-	lineStart, digits, used := true, false, 0
-	for _, r := range text {
-		part, size := string(r), 1
-		switch {
-		case r == '\n':
-			part = "<br/>"
-		case r < utf8.RuneSelf && strings.ContainsRune(structural, r),
-			lineStart && strings.ContainsRune("#-+=", r),
-			digits && (r == '.' || r == ')'):
-			part = fmt.Sprintf("&#%d;", r)
-		case r > 0xffff:
-			size = 2
-		}
-		size = max(size, sizeOfASCII(part))
-		if used += size; used > room {
-			return b.String() + ellipsis
-		}
-		b.WriteString(part)
-		digits = r >= '0' && r <= '9' && (lineStart || digits)
-		lineStart = r == '\n' || lineStart && r == noBreak
+	lines := strings.Split(strings.ReplaceAll(harmless(text), "\t", "    "), "\n")
+	from, to := columns(lines)
+	e := xmlText{room: limit/2 - len(ellipsis+preEnd)}
+	if from == to {
+		e.lines(lines)
+	} else {
+		e.lines(lines[:from])
+		e.put(preStart)
+		e.pre = !e.full
+		e.lines(lines[from:to])
+		e.end()
+		e.lines(lines[to:])
 	}
-	return b.String()
+	return e.String()
 }
 
-// sizeOfASCII is the length of a text of several ASCII characters, and 0 of a
-// single character.
-func sizeOfASCII(part string) int {
-	if utf8.RuneCountInString(part) == 1 {
-		return 0
+// columns returns the part of the lines that has columns or is indented: none
+// if that is not at least two lines.
+func columns(lines []string) (from, to int) {
+	from = -1
+	for i, line := range lines {
+		if strings.Contains(strings.TrimRight(line, " "), "  ") {
+			if to = i + 1; from < 0 {
+				from = i
+			}
+		}
 	}
-	return len(part)
+	if to-from < 2 || from < 0 {
+		return 0, 0
+	}
+	// An empty line beside a block would not be seen.
+	for from > 0 && lines[from-1] == "" {
+		from--
+	}
+	for to < len(lines) && lines[to] == "" {
+		to++
+	}
+	return from, to
+}
+
+const (
+	ellipsis = "…"
+	preStart = "<pre>"
+	preEnd   = "</pre>"
+)
+
+// xmlText is text of the format xml that is being written.
+type xmlText struct {
+	strings.Builder
+	room int  // what is left, in units of UTF-16
+	full bool // there was more than room for
+	pre  bool // it is within preStart and preEnd
+}
+
+// lines writes lines with breaks between them.
+func (e *xmlText) lines(lines []string) {
+	for i, line := range lines {
+		if i > 0 {
+			e.put("<br/>")
+		}
+		e.line(line)
+	}
+}
+
+// line writes a line, so that nothing in it means anything.
+func (e *xmlText) line(line string) {
+	start, digits := true, false
+	for _, r := range spaced(line) {
+		if r < utf8.RuneSelf && strings.ContainsRune(structural, r) ||
+			start && strings.ContainsRune("#-+=", r) || digits && (r == '.' || r == ')') {
+			e.put(fmt.Sprintf("&#%d;", r))
+		} else {
+			e.put(string(r))
+		}
+		digits = r >= '0' && r <= '9' && (start || digits)
+		start = start && r == noBreak
+	}
+}
+
+// put writes a part whole, or ends the text where there is no room for it.
+func (e *xmlText) put(part string) {
+	if e.full {
+		return
+	}
+	if e.room -= utf16Length(part); e.room >= 0 {
+		e.WriteString(part)
+		return
+	}
+	e.full = true
+	e.WriteString(ellipsis)
+	if e.pre {
+		e.WriteString(preEnd)
+	}
+}
+
+// end ends what keeps its columns, for which room was left.
+func (e *xmlText) end() {
+	if e.pre && !e.full {
+		e.WriteString(preEnd)
+	}
+	e.pre = false
+}
+
+// utf16Length is the length of text in units of UTF-16.
+func utf16Length(text string) int {
+	n := 0
+	for _, r := range text {
+		n++
+		if r > 0xffff {
+			n++
+		}
+	}
+	return n
 }
 
 // personName returns a name as it can stand in a mention, in the text and in

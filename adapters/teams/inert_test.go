@@ -67,6 +67,8 @@ func TestMarkup(t *testing.T) {
 		"nothing":    {"", ""},
 		"wide":       {"你好 👋🏽", "你好 👋🏽"},
 		"half a tag": {"<", "&#60;"},
+		"columns":    {"And:\n  help   what\n\n  jobs   the newest\nThat is all.", "And:<pre>\u00a0\u00a0help\u00a0\u00a0 what<br/><br/>\u00a0\u00a0jobs\u00a0\u00a0 the newest</pre>That is all."},
+		"one indent": {"a\n  b\nc  ", "a<br/>\u00a0\u00a0b<br/>c\u00a0 "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +104,7 @@ func TestPersonName(t *testing.T) {
 func FuzzMarkup(f *testing.F) {
 	for _, seed := range []string{
 		"", "hello", "<at>all</at>", "a\nb\n\n- c", "`x` **y** [z](http://e.example)", "&lt;&#60;", "\x1b[31mred\r\n\xff\u202e",
-		"1. a\n   2) b", "👨‍👩‍👧 {{x}} ${y} |", strings.Repeat("<", maxText),
+		"1. a\n   2) b", "\n  a\n  b\n\nc", "a\n\n  b\n  c\n\n", "👨‍👩‍👧 {{x}} ${y} |", strings.Repeat("<", maxText),
 	} {
 		f.Add(seed, 0)
 		f.Add(seed, 10)

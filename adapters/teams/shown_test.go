@@ -78,11 +78,17 @@ func asShown(body []byte) (shown, error) {
 		text = strings.Replace(text, e.Text, html.EscapeString(e.Mentioned.Name), 1)
 		s.Notified = append(s.Notified, e.Mentioned.ID)
 	}
+	if n := strings.Count(text, "<pre>"); n > 1 || n != strings.Count(text, "</pre>") || strings.Index(text, "</pre>") < strings.Index(text, "<pre>") {
+		return s, fmt.Errorf("what keeps its columns does not begin and end once: %.200q", text)
+	}
 	for _, tag := range tags.FindAllString(text, -1) {
-		if tag != "<br/>" {
+		if tag != "<br/>" && tag != "<pre>" && tag != "</pre>" {
 			return s, fmt.Errorf("there is the tag %s in %.200q", tag, text)
 		}
 	}
+	// A block stands on lines of its own.
+	text = strings.ReplaceAll(strings.TrimPrefix(text, "<pre>"), "<pre>", "\n")
+	text = strings.ReplaceAll(strings.TrimSuffix(text, "</pre>"), "</pre>", "\n")
 	text = strings.ReplaceAll(text, "<br/>", "\n")
 	if strings.ContainsAny(text, "<>*_`[]{}") {
 		return s, fmt.Errorf("there is markup in %.200q", text)
