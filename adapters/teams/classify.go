@@ -90,32 +90,23 @@ func (e *rejection) Error() string {
 	return text
 }
 
-// gone are the codes that say that nothing can be written to a conversation
-// any more: the bot was removed from it, was blocked by its one other member,
-// or it was deleted. They are those of
-// https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages
-// and https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/conversation-messages#status-code-responses
+// gone are the codes that say that nothing more can be written to a
+// conversation until somebody there turns to the bot anew: it was removed,
+// blocked by the one who it is with, or by an administrator for that person;
+// or the conversation was deleted. They are those of
+// https://learn.microsoft.com/microsoftteams/platform/bots/build-conversational-capability#status-codes-from-agent-conversational-apis
+// and https://learn.microsoft.com/microsoftteams/platform/bots/how-to/conversations/send-proactive-messages
 var gone = []string{
-	"BotNotInConversationRoster", "ConversationBlockedByUser", "ConversationNotFound",
-	"MessageWritesBlocked", "NotEnoughPermissions", "ThreadNotFound", "UserBlocked", "UserNotFound",
+	"BotDisabledByAdmin", "BotNotInConversationRoster", "ConversationBlockedByUser", "ConversationNotFound",
+	"ForbiddenOperationException", "MessageWritesBlocked",
 }
-
-// disabled are the codes that say that the bot may not work at all.
-var disabled = []string{"BotDisabledByAdmin", "BotNotRegistered", "BotDisabled", "InvalidBotApiHost"}
-
-// missing are the codes that say that the message to edit is no more.
-var missing = []string{"ActivityNotFoundInConversation", "ActivityNotFound", "MessageNotFound"}
 
 // connectorError says what a rejection of the Bot Connector means.
 func (a answer) connectorError(host string) *chat.SendError {
 	e := a.rejection()
 	se := &chat.SendError{Class: statusClass(a.status), RetryAfter: a.after, Err: fmt.Errorf("%s answered %w", host, e)}
-	switch {
-	case a.status != http.StatusForbidden && a.status != http.StatusNotFound:
-	case slices.Contains(gone, e.code):
+	if (a.status == http.StatusForbidden || a.status == http.StatusNotFound) && slices.Contains(gone, e.code) {
 		se.Class = chat.Gone
-	case slices.Contains(disabled, e.code):
-		se.Class = chat.Auth
 	}
 	return se
 }
@@ -167,7 +158,7 @@ func (a answer) rejection() *rejection {
 	}
 	e.code = oneLine(in.Code, nameLength)
 	for _, more := range []string{in.SubCode, body.SubCode, innerCode(in.Inner)} {
-		if slices.Contains(gone, more) || slices.Contains(disabled, more) || slices.Contains(missing, more) {
+		if slices.Contains(gone, more) {
 			e.code = more
 		}
 	}
@@ -232,8 +223,10 @@ func unauthorized(err error) bool {
 	return errors.As(err, &e) && e.status == http.StatusUnauthorized
 }
 
-// lost reports whether the message to edit is no more.
+// lost reports whether the message to edit or to reply to is no more. The code
+// for that is ActivityNotFoundInConversation; of a 404 without a code it is not
+// known what was not found.
 func lost(err error) bool {
 	var e *rejection
-	return errors.As(err, &e) && e.status == http.StatusNotFound && slices.Contains(missing, e.code)
+	return errors.As(err, &e) && e.status == http.StatusNotFound && !slices.Contains(gone, e.code)
 }

@@ -51,7 +51,7 @@ type sent struct {
 
 // Send posts m, or edits m.Edit when it is set. A message that Teams finds too
 // big is cut harder and sent once more. An edit of what is no more becomes a
-// new message.
+// new message, and a reply to what is no more a message by itself.
 func (s *sender) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
 	to, err := conversationOf(m.To)
 	if err != nil {
@@ -86,7 +86,8 @@ func markOf(ref *chat.MessageRef) chat.Mark {
 	return last.Mark
 }
 
-// deliver sends m as it fits into r.
+// deliver sends m as it fits into r: as an edit, or else as a reply, or else,
+// where what it replies to is no more, by itself.
 func (s *sender) deliver(ctx context.Context, to conversation, m chat.Outbound, r room) (id string, err error) {
 	a, mentions, err := compose(to, m, r)
 	if err != nil {
@@ -100,9 +101,13 @@ func (s *sender) deliver(ctx context.Context, to conversation, m chat.Outbound, 
 		if err = c.UpdateActivity(edit); !lost(err) {
 			return c.id, err
 		}
+		c.id = ""
 	}
-	c.id = ""
 	err = c.SendActivity(a)
+	if a.ReplyToID != "" && lost(err) {
+		a.ReplyToID = ""
+		err = c.SendActivity(a)
+	}
 	return c.id, err
 }
 

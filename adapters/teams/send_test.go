@@ -233,6 +233,30 @@ func TestAnEditOfWhatIsNoMoreIsSentAnew(t *testing.T) {
 	}
 }
 
+func TestAReplyToWhatIsNoMoreIsSentByItself(t *testing.T) {
+	t.Parallel()
+	far := newService(t)
+	far.set(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/activities") {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":{"code":"ActivityNotFoundInConversation","message":"no"}}`)
+			return
+		}
+		fmt.Fprint(w, `{"id":"1:new"}`)
+	}, nil)
+	s := far.sender(t)
+	if ref := mustSend(t, s, chat.Outbound{ID: "a", To: far.place(), Text: "hello"}); ref.ID != "1:new" || len(far.got()) != 2 {
+		t.Errorf("the reference is %+v after %d calls", ref, len(far.got()))
+	}
+	// Of a conversation that is no more, all is known after one call.
+	far.answers(http.StatusNotFound, `{"error":{"code":"ConversationNotFound","message":"no"}}`)
+	_, err := send(t.Context(), t, s, chat.Outbound{ID: "b", To: far.place(), Text: "hello"})
+	isClass(t, err, chat.Gone, 0)
+	if n := len(far.got()); n != 3 {
+		t.Errorf("it was tried %d times, want 1", n-2)
+	}
+}
+
 func TestTypingIsShownOnceWhenAJobStarts(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]int{personal: 1, groupChat: 1, inChannel: 0} {
