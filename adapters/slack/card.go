@@ -93,7 +93,7 @@ func (a artist) share(percent int) int { return a.budget * percent / 100 }
 // https://docs.slack.dev/reference/methods/chat.update#errors
 func (a artist) blocks(m chat.Outbound, room int) []slack.Block {
 	var body []slack.RichTextElement
-	if a.from != "" {
+	if strings.HasPrefix(a.from, "C") || strings.HasPrefix(a.from, "G") { // not the direct messages of others
 		body = append(body, section(
 			slack.NewRichTextSectionTextElement("In answer to what you asked in ", nil),
 			slack.NewRichTextSectionChannelElement(a.from, nil),

@@ -21,6 +21,7 @@ type sender struct {
 	env    chat.Env
 	apiURL string
 	http   caller
+	live   pace
 
 	mu sync.Mutex
 	// reactAgain is when reactions are tried again, after Slack refused one for
@@ -157,7 +158,7 @@ func (a artist) fitted(m chat.Outbound, send func(l letter) error) error {
 		if !tooLong || try == triesToFit {
 			return err
 		}
-		a.budget = min(a.budget, weigh(l.blocks)) / 2
+		a.budget, a.from = min(a.budget, weigh(l.blocks))/2, ""
 	}
 }
 
@@ -224,6 +225,11 @@ func (s *sender) edit(ctx context.Context, c conversation, m chat.Outbound) (cha
 	if at.Channel == "" {
 		at.Channel = c.Channel
 	}
+	if isLive(m) {
+		if wait := s.live.wait(s.env.Clock()); wait > 0 {
+			return chat.MessageRef{}, &chat.SendError{Class: chat.RateLimited, RetryAfter: wait, Err: errLivePace}
+		}
+	}
 	a := artist{account: s.env.Account, quiet: true}
 	if at.Channel != c.Channel && c.Guest {
 		a.from = c.Channel
@@ -236,7 +242,11 @@ func (s *sender) edit(ctx context.Context, c conversation, m chat.Outbound) (cha
 		return err
 	})
 	if err != nil {
-		return chat.MessageRef{}, classify("editing a message", err)
+		err = classify("editing a message", err)
+		if isClass(err, chat.RateLimited) {
+			s.live.pause(s.env.Clock(), max(chat.Classify(err).RetryAfter, liveEvery))
+		}
+		return chat.MessageRef{}, err
 	}
 	at.Reaction = s.react(ctx, c, at.Reaction, m.Card)
 	return posted{m.Edit.ID, at}.ref(), nil
