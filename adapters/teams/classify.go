@@ -139,7 +139,7 @@ func (a answer) rejection() *rejection {
 		Code    string `json:"code"`
 		SubCode string `json:"subCode"`
 		Message string `json:"message"`
-		Inner   *struct {
+		Inner   struct {
 			Code string `json:"code"`
 		} `json:"innererror"`
 	}
@@ -157,7 +157,7 @@ func (a answer) rejection() *rejection {
 		_ = json.Unmarshal(body.Error, &in.Code) // some answers have a text there
 	}
 	e.code = oneLine(in.Code, nameLength)
-	for _, more := range []string{in.SubCode, body.SubCode, innerCode(in.Inner)} {
+	for _, more := range []string{in.SubCode, body.SubCode, in.Inner.Code} {
 		if slices.Contains(gone, more) {
 			e.code = more
 		}
@@ -167,16 +167,6 @@ func (a answer) rejection() *rejection {
 	}
 	e.message = oneLine(in.Message, messageLength)
 	return e
-}
-
-func innerCode(in *struct {
-	Code string `json:"code"`
-},
-) string {
-	if in == nil {
-		return ""
-	}
-	return in.Code
 }
 
 // tokenError says what a rejection of a token means. What Entra itself refuses
