@@ -50,6 +50,10 @@ type Event struct {
 
 	// EventMessage:
 	Text string
+	// Output, when it is not 0, says that the message shows what the job Num
+	// has put out, in place of Text: that page of it, from 1, where the channel
+	// takes no file. Text is for whoever cannot show it.
+	Output int
 	// Mention is somebody to notify with Text.
 	Mention *chat.Sender
 	// Refused says that the message which Text answers was not carried out:

@@ -129,7 +129,7 @@ CREATE TABLE IF NOT EXISTS events (
     subject       VARBINARY(128) NOT NULL,
     version       BIGINT         NOT NULL,
     space         VARBINARY(64)  NOT NULL,
-    kind          TINYINT        NOT NULL, -- 1 EventMessage, 2 EventJobStatus
+    kind          TINYINT        NOT NULL, -- 1 EventMessage, 2 EventJobStatus, 3 EventMessage that shows the page of output that reason says
     at            BIGINT         NOT NULL,
     agent         VARBINARY(64)  NOT NULL,
     num           BIGINT         NOT NULL,

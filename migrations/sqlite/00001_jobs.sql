@@ -91,7 +91,7 @@ CREATE TABLE events (
     subject       TEXT    NOT NULL,
     version       INTEGER NOT NULL,
     space         TEXT    NOT NULL,
-    kind          INTEGER NOT NULL, -- 1 EventMessage, 2 EventJobStatus
+    kind          INTEGER NOT NULL, -- 1 EventMessage, 2 EventJobStatus, 3 EventMessage that shows the page of output that reason says
     at            INTEGER NOT NULL,
     agent         TEXT    NOT NULL,
     num           INTEGER NOT NULL,

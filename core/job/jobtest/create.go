@@ -15,7 +15,8 @@ var createTests = map[string]func(*suite){
 		s.addAgent(space, "web-1")
 		ref := &chat.ConversationRef{
 			Account: "work-slack", Channel: "C0789", Key: "C0789/1700000000.000100",
-			Data: json.RawMessage(`{"thread":"1700000000.000100","html":"<b>&"}`),
+			Data:  json.RawMessage(`{"thread":"1700000000.000100","html":"<b>&"}`),
+			Quota: &chat.Quota{Messages: 5, Until: time.Date(2026, 7, 9, 13, 0, 15, 123456789, time.UTC)},
 		}
 		at := time.Date(2026, 7, 9, 12, 30, 15, 123456000, time.UTC)
 		e := draft(space, "web-1", func(j *job.Job) {
@@ -225,6 +226,18 @@ var createTests = map[string]func(*suite){
 		if !created[0].Duplicate || created[0].Err != nil || created[0].Job.ID != "" {
 			s.Fatalf("a repetition is answered with %+v", created[0])
 		}
+	},
+	"a message that shows a job's output": func(s *suite) {
+		e := job.Entry{Messages: []job.Event{{
+			Subject: newID(), Space: space, Kind: job.EventMessage, At: s.now(), Agent: "web-1", Num: 7, Text: "All that it said.", Output: 3,
+			Conversation: &chat.ConversationRef{Account: "work-slack", Key: "C1", Quota: &chat.Quota{Messages: 1}},
+		}}}
+		created, err := s.Store.Create(s.ctx, []job.Entry{e})
+		s.must(err)
+		s.must(created[0].Err)
+		history, err := s.Store.History(s.ctx, space, e.Messages[0].Subject)
+		s.must(err)
+		equal(s, history, e.Messages)
 	},
 	"an ID that is there already": func(s *suite) {
 		s.addAgent(space, "web-1")

@@ -4,16 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 )
 
-// The kinds as events.kind has them.
+// The kinds as events.kind has them. One of the third is an EventMessage that
+// shows a job's output; which page is in events.reason.
 const (
 	kindMessage   = 1
 	kindJobStatus = 2
+	kindOutput    = 3
 )
 
 // ofJob in events.conversation means the conversation of the event's job, so
@@ -60,6 +63,13 @@ func (r *Event) Read() (job.Event, error) {
 	e.Status, e.Reason = Status(r.status), job.Reason(r.reason)
 	e.Refused = r.refused != 0
 	var err error
+	e.Output = 0
+	if r.kind == kindOutput {
+		if e.Output, err = strconv.Atoi(r.reason); err != nil {
+			return e, fmt.Errorf("event %s: read which page it shows: %w", e.ID(), err)
+		}
+		e.Reason = ""
+	}
 	if e.Conversation, err = Conversation(r.conversation); err != nil {
 		return e, fmt.Errorf("event %s: %w", e.ID(), err)
 	}
@@ -143,12 +153,15 @@ func (e *NewEvent) IsPlain() bool {
 
 // Columns appends the values of PlainEventColumns.
 func (e *NewEvent) Columns(args []any) []any {
-	kind := int64(kindMessage)
-	if e.Kind == job.EventJobStatus {
+	kind, reason := int64(kindMessage), string(e.Reason)
+	switch {
+	case e.Kind == job.EventJobStatus:
 		kind = kindJobStatus
+	case e.Output != 0:
+		kind, reason = kindOutput, strconv.Itoa(e.Output)
 	}
 	return append(args, e.Subject, e.Version, e.Space, kind, Micros(e.At), e.Agent, e.Num,
-		string(e.Status), string(e.Reason), e.By, e.Where)
+		string(e.Status), reason, e.By, e.Where)
 }
 
 // Rare appends the values of RareEventColumns.

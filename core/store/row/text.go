@@ -51,7 +51,12 @@ func ConversationText(c *chat.ConversationRef) (string, error) {
 // SameConversation reports whether a and b would be stored alike.
 func SameConversation(a, b *chat.ConversationRef) bool {
 	return a == b || a != nil && b != nil &&
-		a.Account == b.Account && a.Channel == b.Channel && a.Key == b.Key && bytes.Equal(a.Data, b.Data)
+		a.Account == b.Account && a.Channel == b.Channel && a.Key == b.Key && bytes.Equal(a.Data, b.Data) &&
+		sameQuota(a.Quota, b.Quota)
+}
+
+func sameQuota(a, b *chat.Quota) bool {
+	return a == b || a != nil && b != nil && a.Messages == b.Messages && a.Until.Equal(b.Until)
 }
 
 // LateText is how late reports are stored; empty for none.

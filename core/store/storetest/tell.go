@@ -93,6 +93,16 @@ var tellTests = map[string]func(*suite){
 		a.Tries = 1
 		equal(s, s.conversations(10), []events.Conversation{a})
 	},
+	"references come back whole": func(s *suite) {
+		c := conversation("work-slack", "A")
+		c.Quota = &chat.Quota{Messages: 5, Until: time.Date(2026, 7, 9, 13, 0, 15, 123456789, time.UTC)}
+		s.create(space, c)
+		other := *c
+		other.Quota = &chat.Quota{Messages: 5, Until: c.Quota.Until.Add(time.Minute)}
+		s.say(&other, "hello")
+		open := s.open(named("work-slack", "A"), 10)
+		equal(s, []*chat.ConversationRef{open[0].Conversation, open[1].Conversation}, []*chat.ConversationRef{c, &other})
+	},
 	"dead letters": func(s *suite) {
 		j := s.create(space, conversation("work-slack", "A"))
 		j = s.move(j, job.Canceled)
