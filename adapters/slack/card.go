@@ -104,6 +104,9 @@ func (a artist) blocks(m chat.Outbound, room int) []slack.Block {
 		if id := a.mentionable(m.Mention); id != "" {
 			line = append(line, slack.NewRichTextSectionUserElement(id, nil), slack.NewRichTextSectionTextElement(" ", nil))
 		}
+		if m.Refused {
+			line = append(line, slack.NewRichTextSectionEmojiElement("no_entry", 0, nil), slack.NewRichTextSectionTextElement(" ", nil))
+		}
 		line = append(line, texts(headWithin(orNothing(readable(m.Text)), max(room, 0)))...)
 		return []slack.Block{slack.NewRichTextBlock("", append(body, section(line...))...)}
 	}

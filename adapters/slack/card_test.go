@@ -111,6 +111,7 @@ func screens() map[string]func() letter {
 		})),
 		"without-a-name": first(job(chat.MarkWaiting, func(c *chat.Card) { c.Asker.Name = "" })),
 		"reply":          draw(artist{}, chat.Outbound{Text: "Agents:\n  web-1 · online\n  web-2 · offline"}),
+		"refusal":        draw(artist{}, chat.Outbound{Text: "You may not give web-1 that command.", Refused: true}),
 		"farewell":       draw(artist{}, chat.Outbound{Text: "✓ #k7f3q2 web-1 · deploy v1.2.3 · 3 min", Mention: &ada}),
 		"to-a-guest":     draw(artist{from: "C0001"}, chat.Outbound{Card: job(chat.MarkSucceeded, final("done\n"))}),
 		"home": func() letter {

@@ -101,6 +101,9 @@ var hints = map[string]string{ //nolint:gosec // words, no credentials
 	"storage_limit_reached":               "the workspace has no room for files",
 }
 
+// maxErrorText bounds the errors that are kept as they are, in bytes.
+const maxErrorText = 1000
+
 // classOfError is the class of an error of the Web API, if Slack documents it.
 func classOfError(code string) (chat.Class, bool) {
 	for class, codes := range faults {
@@ -141,7 +144,10 @@ func classify(doing string, err error) error {
 		class, wait = classOf(status.code), status.wait
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	}
-	return &chat.SendError{Class: class, RetryAfter: wait, Err: fmt.Errorf("%s: %w", doing, withoutURL(err))}
+	if err = withoutURL(err); len(err.Error()) > maxErrorText { // some of slack-go's repeat the answer
+		err = errors.New(shown(err.Error()))
+	}
+	return &chat.SendError{Class: class, RetryAfter: wait, Err: fmt.Errorf("%s: %w", doing, err)}
 }
 
 // classOf is what a bare status means. The Web API itself answers 200 with the

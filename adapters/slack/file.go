@@ -104,7 +104,7 @@ func (s *sender) attach(ctx context.Context, c conversation, m chat.Outbound, re
 			return err
 		}
 		channel, thread = channelOf(ref, c.User), ref.ID
-	} else if at := channelOf(ref, channel); at != channel || thread == "" && !strings.HasPrefix(at, "D") {
+	} else if at := channelOf(ref, channel); isNamed(ref) && (at != channel || thread == "" && !strings.HasPrefix(at, "D")) {
 		channel, thread = at, ref.ID
 	}
 	done, err := s.api.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
@@ -157,7 +157,7 @@ func withoutFiles(m chat.Outbound, why error) chat.Outbound {
 // regret makes a message that was posted already say that its files are
 // missing.
 func (s *sender) regret(ctx context.Context, c conversation, m chat.Outbound, ref chat.MessageRef, why error) {
-	if ref.ID == responded {
+	if !isNamed(ref) {
 		return
 	}
 	m = withoutFiles(m, why)

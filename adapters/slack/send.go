@@ -46,9 +46,15 @@ type sent struct {
 	Reaction string `json:"reaction,omitempty"`
 }
 
-// responded is the ID of messages that a response_url took. Slack does not
-// name them, so they cannot be edited.
-const responded = "response"
+// IDs of messages that Slack has taken and not named, so that they cannot be
+// edited.
+const (
+	responded = "response" // a response_url took it
+	unnamed   = "unnamed"  // an earlier try posted it, and its answer was lost
+)
+
+// isNamed reports whether a message can be edited.
+func isNamed(ref chat.MessageRef) bool { return ref.ID != responded && ref.ID != unnamed }
 
 // Send implements chat.Adapter. A message with files takes several calls; if
 // one fails after the message itself was posted, the next try with the same ID
@@ -85,7 +91,7 @@ func (s *sender) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, er
 
 // deliver edits or posts a message, by whichever way reaches the conversation.
 func (s *sender) deliver(ctx context.Context, c conversation, m chat.Outbound) (chat.MessageRef, error) {
-	if m.Edit != nil && m.Edit.ID != responded {
+	if m.Edit != nil && isNamed(*m.Edit) {
 		return s.edit(ctx, c, m)
 	}
 	if !c.Guest {
@@ -166,9 +172,9 @@ func (a artist) fitted(m chat.Outbound, send func(l letter) error) error {
 // messages with that user:
 // https://docs.slack.dev/reference/methods/chat.postMessage#app_home
 //
-// Slack knows messages by a client_msg_id, as its errors say, and takes a
-// second one with the same for the first. That drops a repeat after an answer
-// was lost. It is not among the documented arguments, so nothing relies on it.
+// Slack knows messages by a client_msg_id, as its errors say, and does not post
+// a second one with the same. That drops a repeat after an answer was lost. It
+// is not among the documented arguments, so nothing relies on it.
 func (s *sender) post(ctx context.Context, to target, m chat.Outbound) (posted, error) {
 	id := clientMessageID(s.env.Account, to.channel, to.key)
 	var p posted
@@ -177,6 +183,9 @@ func (s *sender) post(ctx context.Context, to target, m chat.Outbound) (posted, 
 		if refusedWith(err, "duplicate_message_not_found", "duplicate_channel_not_found") {
 			id = "" // the first one was deleted
 			p, err = s.postOnce(ctx, to, l, id)
+		}
+		if refusedWith(err, "duplicate_client_msg_id") {
+			p, err = posted{ts: unnamed, sent: sent{Channel: to.channel}}, nil
 		}
 		return err
 	})

@@ -124,6 +124,25 @@ func TestDuplicateThatIsGone(t *testing.T) {
 	}
 }
 
+// TestDuplicate checks that a message of which an earlier try is there already
+// counts as sent, and that what follows comes as a new one.
+func TestDuplicate(t *testing.T) {
+	t.Parallel()
+	b := startBot(t)
+	b.answering("chat.postMessage", refused("duplicate_client_msg_id"), "")
+	m := withFile(answer("m1", inThread()))
+	ref := b.must(t, m)
+	b.one(t, "chat.postMessage")
+	if got := b.one(t, "files.completeUploadExternal").form; got.Get("channel_id") != "C0001" || got.Get("thread_ts") != "1700000000.000001" {
+		t.Errorf("its file is attached with %v", got)
+	}
+	next := answer("m2", inThread())
+	next.Edit = &ref
+	b.must(t, next)
+	b.one(t, "chat.postMessage")
+	b.none(t, "chat.update")
+}
+
 // TestNoRetries checks that nothing is tried again but by core.
 func TestNoRetries(t *testing.T) {
 	t.Parallel()
