@@ -373,6 +373,7 @@ func (e *env) take(t *testing.T, body string) agentapi.Assignment {
 	if len(a.Jobs) != 1 {
 		t.Fatalf("the poll brought %d jobs; want 1", len(a.Jobs))
 	}
+	e.waitForPoll(t) // this one, so that the next call waits for the next
 	return a.Jobs[0]
 }
 
