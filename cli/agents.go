@@ -86,7 +86,7 @@ func agentsCreate(db *database) *cobra.Command {
 	}, "agent.create", true, func(ctx context.Context, o *opened, name string) (chat.Secret, error) {
 		a, err := o.jobs.CreateAgent(ctx, job.DefaultSpace, name)
 		if errors.Is(err, job.ErrExists) {
-			return "", usage("there is an agent named %q; `skadi agents rotate %s` gives it a new token", name, name)
+			return "", usage("there is an agent named %q; `skadi agents rotate %s%s` gives it a new token", name, name, db.flag())
 		}
 		if err != nil {
 			return "", invalidIsUsage(err)

@@ -24,10 +24,21 @@ type database struct {
 func databaseFlags(c *cobra.Command) *database {
 	d := &database{}
 	f := c.PersistentFlags()
-	f.StringVarP(&d.config, "config", "c", "", "the config file of `serve`, which names the database")
-	f.StringVar(&d.data, "data", "", "the state folder of `up`; default is the user's own")
+	f.StringVarP(&d.config, "config", "c", "", "the config `FILE` of skadi serve, which names the database")
+	f.StringVar(&d.data, "data", "", "the state folder (`DIR`) of skadi up; default is the user's own")
 	c.MarkFlagsMutuallyExclusive("config", "data")
 	return d
+}
+
+// flag is what another command needs to work on the same database.
+func (d *database) flag() string {
+	switch {
+	case d.config != "":
+		return " -c " + d.config
+	case d.data != "":
+		return " --data " + d.data
+	}
+	return ""
 }
 
 // place returns where the database is.

@@ -32,7 +32,9 @@ func (r *remote) connect(role string) (*agentapi.Client, error) {
 		if err != nil {
 			return nil, usage("--token-file: %w", err)
 		}
-		token = strings.TrimSpace(string(data))
+		if token = strings.TrimSpace(string(data)); token == "" {
+			return nil, usage("--token-file: %s is empty; `skadi tokens create NAME --role %s` makes a token", r.tokenFile, role)
+		}
 	}
 	if token == "" {
 		return nil, usage("no token: give --token-file FILE or set SKADI_TOKEN; `skadi tokens create NAME --role %s` makes one", role)

@@ -85,7 +85,11 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usage("%s is missing; usage: %s", strings.Join(names[len(args):], " and "), c.UseLine())
+			missing, verb := names[len(args):], "is"
+			if len(missing) > 1 {
+				verb = "are"
+			}
+			return usage("%s %s missing; usage: %s", strings.Join(missing, " and "), verb, c.UseLine())
 		case len(args) > len(names) && c.HasSubCommands():
 			return unknownWord(c, args[0])
 		case len(args) > len(names):

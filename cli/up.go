@@ -203,16 +203,5 @@ func (u *up) listenOn(ctx context.Context, cfg *config.Config, log *slog.Logger)
 // welcome says what to type and where the API is.
 func (u *up) welcome(server *httpapi.Server) {
 	fmt.Fprintf(u.out, "Skadi is up. Type %q, or %q to see what else there is; Ctrl-C ends.\n", "local hello Ada", "help")
-	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), u.dataFlag())
-}
-
-// dataFlag is what another skadi command needs to work on the same state.
-func (u *up) dataFlag() string {
-	switch {
-	case u.config != "":
-		return " -c " + u.config
-	case u.data != "":
-		return " --data " + u.data
-	}
-	return ""
+	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), (&database{config: u.config, data: u.data}).flag())
 }

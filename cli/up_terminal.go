@@ -67,34 +67,44 @@ func (s *session) finish(pipe context.Context, stopAgent func(), agentEnded <-ch
 
 // tellOpen says what is waited for, and what is left for the next start.
 func (s *session) tellOpen() error {
-	running, err := s.names(job.Sent)
+	here, elsewhere, err := s.names(job.Sent)
 	if err != nil {
 		return err
 	}
-	waiting, err := s.names(job.Queuing)
+	waiting, others, err := s.names(job.Queuing)
 	if err != nil {
 		return err
 	}
-	if len(running) > 0 {
-		fmt.Fprintf(s.err, "still running, and waited for: %s\nCtrl-C again ends at once\n", strings.Join(running, ", "))
+	if len(here) > 0 {
+		fmt.Fprintf(s.err, "still running, and waited for: %s\nCtrl-C again ends at once\n", strings.Join(here, ", "))
 	}
-	if len(waiting) > 0 {
+	if len(elsewhere) > 0 {
+		fmt.Fprintf(s.err, "still running on other agents, and told at the next start: %s\n", strings.Join(elsewhere, ", "))
+	}
+	if waiting = append(waiting, others...); len(waiting) > 0 {
 		fmt.Fprintf(s.err, "not taken yet, and left for the next start: %s\n", strings.Join(waiting, ", "))
 	}
 	return nil
 }
 
-// names lists the terminal's jobs with that status, the oldest first.
-func (s *session) names(status job.Status) ([]string, error) {
+// names lists the terminal's jobs with that status, the oldest first: those of
+// the agent that ends with `up`, and those of others.
+func (s *session) names(status job.Status) (here, elsewhere []string, err error) {
 	jobs, err := s.node.jobs.Jobs(s.hurry, job.Filter{Space: job.DefaultSpace, Status: status, Limit: maxJobs})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
 	for i := len(jobs) - 1; i >= 0; i-- {
-		if j := jobs[i]; j.Sender.Account == terminalAccount {
-			names = append(names, fmt.Sprintf("#%s (%s %s)", j.Code(), j.Agent, oneLine(j.Message, messageColumn)))
+		j := jobs[i]
+		if j.Sender.Account != terminalAccount {
+			continue
+		}
+		name := fmt.Sprintf("#%s (%s %s)", j.Code(), j.Agent, oneLine(j.Message, messageColumn))
+		if j.Agent == localAgent {
+			here = append(here, name)
+		} else {
+			elsewhere = append(elsewhere, name)
 		}
 	}
-	return names, nil
+	return here, elsewhere, nil
 }

@@ -231,7 +231,10 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("read the token file: %w", err)
 	}
 	token := strings.TrimSpace(string(data))
-	if token == "" || len(token) > maxToken {
+	if token == "" {
+		return "", fmt.Errorf("the token file %s must hold the token, and is empty; `skadi agents rotate NAME` makes a new one", path)
+	}
+	if len(token) > maxToken {
 		return "", fmt.Errorf("the token file %s must hold the token and nothing else; it has %d bytes", path, len(data))
 	}
 	return token, nil

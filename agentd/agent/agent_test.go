@@ -310,7 +310,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 		{"no state folder", func(c *agent.Config) { c.StateDir = "" }, "state folder"},
 		{"no token", func(c *agent.Config) { c.Token = "" }, "exactly one of the token and the token file"},
 		{"both tokens", func(c *agent.Config) { c.TokenFile = empty }, "exactly one of the token and the token file"},
-		{"empty token file", func(c *agent.Config) { c.Token, c.TokenFile = "", empty }, "must hold the token"},
+		{"empty token file", func(c *agent.Config) { c.Token, c.TokenFile = "", empty }, "must hold the token, and is empty"},
 		{"no token file", func(c *agent.Config) { c.Token, c.TokenFile = "", empty+"x" }, "read the token file"},
 		{"token with a line break", func(c *agent.Config) { c.Token = "skd_a\nb" }, "position 6"},
 		{"plain http", func(c *agent.Config) { c.Server = "http://skadi.test" }, "use https://"},

@@ -5,6 +5,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -123,6 +124,9 @@ type Lookup = strictyaml.Lookup
 // error about its content is a strictyaml.Errors with every fault.
 func Load(path string) (*Settings, error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no config at %s; name one with -c FILE (agentd.yaml.example has every key): %w", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the config cannot be read: %w", err)
 	}

@@ -122,7 +122,7 @@ func TestAgents(t *testing.T) {
 	if status := poll(t, url, first); status != http.StatusOK {
 		t.Fatalf("status %d with a new agent's token", status)
 	}
-	contains(t, skadi(t, "agents", "create", "web-1", "--data", data).expect(t, 2).stderr, "rotate")
+	contains(t, skadi(t, "agents", "create", "web-1", "--data", data).expect(t, 2).stderr, "rotate web-1 --data "+data+"`")
 	contains(t, skadi(t, "agents", "create", "jobs", "--data", data).expect(t, 2).stderr, "command of the chat")
 	contains(t, skadi(t, "agents", "--data", data).expect(t, 0).stdout, "web-1", "online", "local")
 	var list agentapi.AgentList
@@ -196,6 +196,9 @@ func TestUsage(t *testing.T) {
 		{"up extra", 2, "extra"},
 		{"up --nope", 2, "--nope"},
 		{"tokens revoke", 2, "NAME is missing"},
+		{"push", 2, "AGENT and MESSAGE are missing"},
+		{"push --server http://127.0.0.1 --token-file /dev/null a b", 2, "/dev/null is empty"},
+		{"config check -c nowhere.yaml", 1, "there is no config at nowhere.yaml; name one with -c FILE"},
 		{"version extra", 2, "extra"},
 	} {
 		contains(t, skadi(t, strings.Fields(tt.args)...).expect(t, tt.code).stderr, tt.stderr)

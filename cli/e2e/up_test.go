@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"os"
@@ -90,6 +91,37 @@ func TestUpDrains(t *testing.T) {
 	contains(t, out, "done")
 	if jobs := listJobs(t, data); len(jobs) != 1 || jobs[0].Status != "succeeded" {
 		t.Errorf("jobs: %+v", jobs)
+	}
+}
+
+// TestUpLeavesWhatOthersRun ends while another agent runs a job: that one goes
+// on, so it is named and not waited for.
+func TestUpLeavesWhatOthersRun(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	c, url := startUp(t, data)
+	client, err := agentapi.NewClient(agentapi.ClientConfig{Server: url, Token: token(t, "agents", "create", "web-1", "--data", data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Poll(t.Context(), agentapi.PollRequest{}); err != nil { // from here on it is online
+		t.Fatal(err)
+	}
+	c.types("web-1 deploy")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := client.Poll(ctx, agentapi.PollRequest{WaitSeconds: 50})
+	if err != nil || len(got.Jobs) != 1 {
+		t.Fatalf("polled %+v, %v", got, err)
+	}
+	c.presses(ctrlC)
+	code, out := c.ends()
+	if code != 0 {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	contains(t, out, "still running on other agents, and told at the next start: #", "(web-1 deploy)")
+	if strings.Contains(out, "waited for") {
+		t.Errorf("nothing is waited for, and it says:\n%s", out)
 	}
 }
 

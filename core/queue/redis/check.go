@@ -56,7 +56,7 @@ func (q *Queue) checkKind(ctx context.Context) error {
 		}
 		away = err
 	}
-	return q.explain(away)
+	return away
 }
 
 func (q *Queue) checkAddr(ctx context.Context, addr string) error {
