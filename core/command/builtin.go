@@ -22,6 +22,7 @@ const (
 	Agents  Verb = "agents"
 	Jobs    Verb = "jobs"
 	Job     Verb = "job"
+	Output  Verb = "output"
 	Cancel  Verb = "cancel"
 	Rerun   Verb = "rerun"
 	Why     Verb = "why"
@@ -41,6 +42,7 @@ const (
 	takesAgent
 	maybeAgent
 	takesCode
+	takesPage // a code, and perhaps a page
 )
 
 // Builtin is a command that Skadi carries out itself.
@@ -64,7 +66,8 @@ var builtins = []Builtin{
 	{Help, "help [agent]", "what you can do here", maybeAgent},
 	{Agents, "agents", "the agents and whether they are online", takesNothing},
 	{Jobs, "jobs [agent]", "the latest jobs", maybeAgent},
-	{Job, "job <code>", "one job and its output", takesCode},
+	{Job, "job <code>", "one job and the end of its output", takesCode},
+	{Output, "output <code> [page]", "all that a job has put out", takesPage},
 	{Cancel, "cancel <code>", "stop a job", takesCode},
 	{Rerun, "rerun <code>", "send the same message again", takesCode},
 	{Why, "why <code>", "the history of a job, or the reason of a refusal", takesCode},

@@ -2,6 +2,7 @@ package command
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -20,6 +21,9 @@ type Command struct {
 	// Code is a job's or a refusal's code in lower case, without #. It is not
 	// checked any further.
 	Code string
+	// Page is which page of a job's output is wanted, from 1; 0 for any other
+	// command.
+	Page int
 	// Clear says that `use` is to forget the default agent.
 	Clear bool
 	// Word is the first word of an Unknown command, as it was typed.
@@ -76,21 +80,25 @@ func (b Builtin) parse(rest string) Command {
 	name := fold(arg)
 	misused := Command{Verb: b.Verb, Misused: true}
 	switch {
-	case extra != "", arg != "" && name == "":
+	case extra != "" && b.takes != takesPage, arg != "" && name == "":
 		return misused
 	case arg == "":
-		if b.takes == takesAgent || b.takes == takesCode {
+		if b.takes == takesAgent || b.takes == takesCode || b.takes == takesPage {
 			return misused
 		}
 		return Command{Verb: b.Verb}
 	}
 	switch b.takes {
-	case takesCode:
-		code := strings.Trim(name, quotes+"#().!?;")
-		if code == "" {
+	case takesCode, takesPage:
+		c := Command{Verb: b.Verb, Code: strings.Trim(name, around)}
+		ok := c.Code != ""
+		if ok && b.takes == takesPage {
+			c.Page, ok = parsePage(more)
+		}
+		if !ok {
 			return misused
 		}
-		return Command{Verb: b.Verb, Code: code}
+		return c
 	case takesAgent, maybeAgent:
 		if b.Verb == Use && (name == noAgent || strings.Trim(name, "-") == "") {
 			return Command{Verb: Use, Clear: true}
@@ -99,6 +107,23 @@ func (b Builtin) parse(rest string) Command {
 	case takesNothing:
 	}
 	return misused
+}
+
+// around is what may stand around a code in a sentence.
+const around = quotes + "#().!?;"
+
+// maxPage is above any page that there can be.
+const maxPage = 1_000_000
+
+// parsePage reads what follows a code: a page, or nothing for the first one.
+func parsePage(text string) (page int, ok bool) {
+	word, rest := splitWord(text)
+	extra, _ := splitWord(rest)
+	if word == "" {
+		return 1, true
+	}
+	page, err := strconv.Atoi(strings.Trim(fold(word), around))
+	return page, err == nil && page >= 1 && page <= maxPage && extra == ""
 }
 
 func isPrefix(word string, prefixes []string) bool {

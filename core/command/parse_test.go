@@ -87,6 +87,15 @@ func TestParse(t *testing.T) {
 		{"no code", "cancel", Command{Verb: Cancel, Misused: true}},
 		{"only a number sign", "cancel #", Command{Verb: Cancel, Misused: true}},
 		{"only quotes", "cancel “”", Command{Verb: Cancel, Misused: true}},
+		{"output", "output #K7F3Q2", Command{Verb: Output, Code: "k7f3q2", Page: 1}},
+		{"a page of output", "output k7f3q2 12", Command{Verb: Output, Code: "k7f3q2", Page: 12}},
+		{"a page in a sentence", "Output “#k7f3q2”, ２.", Command{Verb: Output, Code: "k7f3q2", Page: 2}},
+		{"no page", "output k7f3q2 all", Command{Verb: Output, Misused: true}},
+		{"page nought", "output k7f3q2 0", Command{Verb: Output, Misused: true}},
+		{"a page below nought", "output k7f3q2 -1", Command{Verb: Output, Misused: true}},
+		{"an endless page", "output k7f3q2 99999999999999999999", Command{Verb: Output, Misused: true}},
+		{"two pages", "output k7f3q2 1 2", Command{Verb: Output, Misused: true}},
+		{"output of nothing", "output", Command{Verb: Output, Misused: true}},
 		{"rerun", "Rerun k7f3q2", Command{Verb: Rerun, Code: "k7f3q2"}},
 		{"why of a refusal", "why R—1234abcd?", Command{Verb: Why, Code: "r-1234abcd"}},
 		{"use", "use web-1", Command{Verb: Use, Agent: "web-1"}},
@@ -188,7 +197,7 @@ func TestLookup(t *testing.T) {
 func TestReserved(t *testing.T) {
 	t.Parallel()
 	got := strings.Join(Reserved(), " ")
-	const want = "agents approve cancel deny help job jobs none pause rerun resume skadi use whoami why"
+	const want = "agents approve cancel deny help job jobs none output pause rerun resume skadi use whoami why"
 	if got != want {
 		t.Errorf("Reserved() = %s\nwant %s", got, want)
 	}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,7 +42,7 @@ func render(s shown, caps chat.Capabilities) chat.Outbound {
 	var files []chat.File
 	out := strings.TrimRight(s.output, "\n")
 	if room := caps.MaxBytes - len(head) - 1; caps.MaxBytes > 0 && out != "" && len(out) > room {
-		card.More = fmt.Sprintf("Only the end of %d bytes of output is shown; `job %s` shows more.", len(out), card.Code)
+		card.More = fmt.Sprintf("Only the end of %d bytes of output is shown; `output %s` shows all.", len(out), card.Code)
 		if caps.Files {
 			card.More = "The whole output is in the file."
 			files = []chat.File{{Name: card.Code + ".txt", Text: s.output}}
@@ -50,18 +51,12 @@ func render(s shown, caps chat.Capabilities) chat.Outbound {
 		card.OutputStart += int64(len(out) - len(short))
 		card.Output, out = short, short
 		if caps.Buttons {
-			card.Buttons = append(card.Buttons, chat.Button{Label: "Show output", Command: "job " + card.Code})
-		}
-	}
-	text := head
-	for _, part := range []string{out, card.More} {
-		if part != "" {
-			text += "\n" + part
+			card.Buttons = append(card.Buttons, chat.Button{Label: "Show output", Command: "output " + card.Code})
 		}
 	}
 	return chat.Outbound{
 		ID: s.event.ID(), To: *s.job.Conversation,
-		Text: clip(text, caps.MaxBytes), Card: card, Files: files,
+		Text: clip(joined(head, out, card.More), caps.MaxBytes), Card: card, Files: files,
 	}
 }
 
@@ -173,6 +168,11 @@ func duration(d time.Duration) string {
 	return job.Ago(d)
 }
 
+// joined puts each part that is not empty on lines of its own.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "\n")
+}
+
 // oneLine puts text on one line of at most limit bytes.
 func oneLine(text string, limit int) string {
 	line := strings.Join(strings.Fields(text), " ")
@@ -230,7 +230,7 @@ func pieces(text string, limit, n int) []string {
 		for end > 0 && !utf8.RuneStart(text[end]) {
 			end--
 		}
-		if nl := strings.LastIndexByte(text[:end], '\n'); nl > end/2 {
+		if nl := strings.LastIndexByte(text[:end+1], '\n'); nl > end/2 {
 			parts, text = append(parts, text[:nl]), text[nl+1:]
 			continue
 		}

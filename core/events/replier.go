@@ -20,6 +20,7 @@ const Group = "replies"
 // Jobs is what the Replier reads of jobs.
 type Jobs interface {
 	Job(ctx context.Context, space, id string) (job.Job, error)
+	JobByCode(ctx context.Context, space, code string) (job.Job, error)
 	LiveOutput(ctx context.Context, space, id string, after int64, max int) ([]job.OutputChunk, error)
 	Watch(keys ...string) (<-chan struct{}, func())
 }

@@ -304,3 +304,58 @@ func TestAnAccountThatTheConfigLacks(t *testing.T) {
 		}
 	})
 }
+
+func TestOutputIsShownAsTheChannelCan(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a line of output\n", 300)
+	in(t, plain, func(t *testing.T, s *system) {
+		j := s.create("C1", "deploy")
+		s.move(j.ID, job.Sent, "", nil)
+		s.output(j.ID, long)
+		s.show("C2", "a", j.Num, 1)
+		after(time.Second)
+		s.move(j.ID, job.Succeeded, "", &job.Result{Streamed: true})
+		s.show("C2", "b", j.Num, 4)
+		s.show("C2", "c", j.Num, 5)
+		s.show("C2", "d", 99, 1)
+		after(time.Second)
+		var all []chat.Outbound
+		for _, m := range s.messages() {
+			if m.To.Key == "C2" {
+				all = append(all, m)
+			}
+		}
+		if len(all) != 4 {
+			t.Fatalf("it came as %q", s.looks())
+		}
+		next, last := all[0].Text, all[1].Text
+		if all[0].ID != "a.0" || !strings.HasPrefix(next, "▸ #"+j.Code()) ||
+			!strings.HasSuffix(next, "Page 1 of 4; `output "+j.Code()+" 2` shows the next.") {
+			t.Errorf("the first page is %q", next)
+		}
+		if !strings.HasPrefix(last, "✓ #") || !strings.HasSuffix(last, "\nPage 4 of 4.") {
+			t.Errorf("the last page is %q", last)
+		}
+		for i, want := range []string{"There is no page 5", "The job #" + job.EncodeCode(99) + " is no longer there."} {
+			if m := all[2+i]; !m.Refused || !strings.HasPrefix(m.Text, want) {
+				t.Errorf("it said %q, refused %v; want %q", m.Text, m.Refused, want)
+			}
+		}
+		if s.open() != 0 {
+			t.Errorf("%d events are still open", s.open())
+		}
+	})
+	filing := editing
+	filing.Files = true
+	in(t, filing, func(t *testing.T, s *system) {
+		j := s.create("", "deploy")
+		s.move(j.ID, job.Sent, "", nil)
+		s.succeed(j.ID, long)
+		s.show("C2", "a", j.Num, 1)
+		after(time.Second)
+		all := s.messages()
+		if len(all) != 1 || len(all[0].Files) != 1 || all[0].Files[0] != (chat.File{Name: j.Code() + ".txt", Text: long}) {
+			t.Fatalf("it came as %+v", all)
+		}
+	})
+}

@@ -95,8 +95,11 @@ func (s *server) tell(ctx context.Context, st step) error {
 	if st.newest.Conversation == nil {
 		return s.record(ctx, s.delivery(st))
 	}
-	if st.newest.Kind == job.EventJobStatus {
+	switch {
+	case st.newest.Kind == job.EventJobStatus:
 		return s.tellStatus(ctx, st)
+	case st.newest.Output > 0:
+		return s.tellOutput(ctx, st)
 	}
 	return s.tellText(ctx, st)
 }

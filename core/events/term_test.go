@@ -55,6 +55,10 @@ func (s *stage) Job(context.Context, string, string) (job.Job, error) {
 	return job.Job{}, job.ErrNotFound
 }
 
+func (s *stage) JobByCode(context.Context, string, string) (job.Job, error) {
+	return job.Job{}, job.ErrNotFound
+}
+
 func (s *stage) LiveOutput(context.Context, string, string, int64, int) ([]job.OutputChunk, error) {
 	return nil, nil
 }

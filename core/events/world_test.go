@@ -122,11 +122,19 @@ func (w *world) succeed(id, output string) job.Job {
 
 // say adds a text.
 func (w *world) say(key, id, text string) {
+	w.add(job.Event{Subject: id, Conversation: conversation(key), Text: text})
+}
+
+// show adds a message that shows a page of a job's output.
+func (w *world) show(key, id string, num int64, page int) {
+	w.add(job.Event{Subject: id, Conversation: conversation(key), Text: "its output", Num: num, Output: page})
+}
+
+// add adds a message.
+func (w *world) add(e job.Event) {
+	e.Space, e.Kind, e.At = job.DefaultSpace, job.EventMessage, time.Now()
 	w.mu.Lock()
-	w.rows = append(w.rows, &row{event: job.Event{
-		Subject: id, Space: job.DefaultSpace, Kind: job.EventMessage, At: time.Now(),
-		Conversation: conversation(key), Text: text,
-	}})
+	w.rows = append(w.rows, &row{event: e})
 	w.mu.Unlock()
 	w.Wake(job.WakeEvents)
 }
@@ -313,6 +321,11 @@ func (w *world) Job(ctx context.Context, space, id string) (job.Job, error) {
 		found.Result = &res
 	}
 	return found, nil
+}
+
+func (w *world) JobByCode(ctx context.Context, space, code string) (job.Job, error) {
+	num, _ := job.ParseCode(code)
+	return w.Job(ctx, space, fmt.Sprintf("job-%d", num))
 }
 
 func (w *world) LiveOutput(ctx context.Context, _, id string, after int64, limit int) (found []job.OutputChunk, err error) {

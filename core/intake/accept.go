@@ -210,7 +210,7 @@ func (a *ask) carryOut(ctx context.Context, c command.Command) error {
 		return a.rerun(ctx, c.Code)
 	case command.Cancel, command.Approve, command.Deny, command.Use, command.Pause, command.Resume:
 		return a.act(ctx, c)
-	case command.Help, command.Agents, command.Jobs, command.Job, command.Why, command.Whoami:
+	case command.Help, command.Agents, command.Jobs, command.Job, command.Output, command.Why, command.Whoami:
 		return a.read(ctx, c)
 	}
 	return fmt.Errorf("no one carries out %q", c.Verb)
@@ -218,15 +218,14 @@ func (a *ask) carryOut(ctx context.Context, c command.Command) error {
 
 // say stores an answer, once.
 func (a *ask) say(ctx context.Context, ans answer) error {
-	_, err := a.create(ctx, job.Entry{Messages: []job.Event{{
-		Subject:      "m-" + digest(a.space, a.account, a.m.ID)[:32],
-		Space:        a.space,
-		Kind:         job.EventMessage,
-		At:           a.now,
-		Conversation: &a.m.Conversation,
-		Text:         ans.text,
-		Refused:      ans.refused,
-	}}})
+	return a.reply(ctx, job.Event{Text: ans.text, Refused: ans.refused})
+}
+
+// reply stores the one message that answers, once.
+func (a *ask) reply(ctx context.Context, e job.Event) error {
+	e.Subject = "m-" + digest(a.space, a.account, a.m.ID)[:32]
+	e.Space, e.Kind, e.At, e.Conversation = a.space, job.EventMessage, a.now, &a.m.Conversation
+	_, err := a.create(ctx, job.Entry{Messages: []job.Event{e}})
 	return err
 }
 

@@ -154,7 +154,7 @@ func TestNothingCrossesSpaces(t *testing.T) {
 	assert.Contains(t, answers("web-1 deploy v1"), "“web-1” is no agent that you may use")
 	assert.Contains(t, answers("agents"), "There is no agent")
 	assert.Contains(t, answers("jobs"), "There are no jobs")
-	for _, verb := range []string{"job", "cancel", "rerun", "why", "approve"} {
+	for _, verb := range []string{"job", "output", "cancel", "rerun", "why", "approve"} {
 		assert.Contains(t, answers(verb+" "+j.Code()), "There is no job")
 	}
 	for _, text := range []string{"pause web-1", "use web-1", "help web-1"} {

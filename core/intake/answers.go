@@ -108,7 +108,7 @@ func jobText(j job.Job, output string, now time.Time) string {
 	shown, cut := tail(strings.TrimRight(output, "\n"), maxOutput)
 	switch {
 	case cut > 0:
-		lines = append(lines, fmt.Sprintf("… (%d bytes of output before this)", cut), shown)
+		lines = append(lines, fmt.Sprintf("… (%d bytes of output before this; `output %s` shows all)", cut, j.Code()), shown)
 	case shown != "":
 		lines = append(lines, shown)
 	case !j.SentAt.IsZero():

@@ -117,7 +117,7 @@ succeeded after 12 s, exit code 0; asked by Ada 1 min ago
 ✗ #{1} web-1 · deploy v1.2.3
 failed (disk full) after 12 s, exit code 3; asked by Ada 1 min ago
 late reports: 1, see ` + "`why {1}`" + `
-… (101 bytes of output before this)
+… (101 bytes of output before this; ` + "`output {1}`" + ` shows all)
 ` + strings.Repeat("y", 2999) + `
 (the agent left out part of the output)`},
 		{"expired", func(j *job.Job) { j.Status, j.Reason = job.Expired, job.AgentOffline }, "", `

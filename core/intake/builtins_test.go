@@ -49,19 +49,20 @@ Type an agent's name and what it should do:
     web-2 status          is it well?
 
 And:
-  help [agent]    what you can do here
-  agents          the agents and whether they are online
-  jobs [agent]    the latest jobs
-  job <code>      one job and its output
-  cancel <code>   stop a job
-  rerun <code>    send the same message again
-  why <code>      the history of a job, or the reason of a refusal
-  use [agent]     the agent that gets what names none; `+"`use -`"+` for no agent
-  whoami          who you are to the access rules
-  pause <agent>   keep an agent from taking jobs
-  resume <agent>  let a paused agent take jobs again
-  approve <code>  let a job run that waits for approval
-  deny <code>     refuse a job that waits for approval`)
+  help [agent]          what you can do here
+  agents                the agents and whether they are online
+  jobs [agent]          the latest jobs
+  job <code>            one job and the end of its output
+  output <code> [page]  all that a job has put out
+  cancel <code>         stop a job
+  rerun <code>          send the same message again
+  why <code>            the history of a job, or the reason of a refusal
+  use [agent]           the agent that gets what names none; `+"`use -`"+` for no agent
+  whoami                who you are to the access rules
+  pause <agent>         keep an agent from taking jobs
+  resume <agent>        let a paused agent take jobs again
+  approve <code>        let a job run that waits for approval
+  deny <code>           refuse a job that waits for approval`)
 
 	got := w.ask(bob, "help").Text
 	assert.Contains(t, got, "● web-1  online\n    web-1 status  is it well?\n\nAnd:")
@@ -167,6 +168,25 @@ one
 two`)
 }
 
+func TestOutputIsShownByWhoeverTellsIt(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	j := w.sends(ada, "web-1 deploy v1")
+	for text, page := range map[string]int{"output " + j.Code(): 1, "Output #" + strings.ToUpper(j.Code()) + " 3": 3} {
+		got := w.ask(ada, text)
+		assert.Equal(t, page, got.Output)
+		assert.Equal(t, j.Num, got.Num)
+		assert.Equal(t, "web-1", got.Agent)
+		assert.False(t, got.Refused)
+	}
+	for _, text := range []string{"output", "output " + j.Code() + " all"} {
+		got := w.ask(ada, text)
+		assert.Equal(t, "Type it like this: `output <code> [page]` (all that a job has put out).", got.Text)
+		assert.True(t, got.Refused)
+		assert.Zero(t, got.Output)
+	}
+}
+
 func TestWhyTellsTheHistory(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -226,7 +246,7 @@ func TestHiddenJobsAreLikeNone(t *testing.T) {
 	w := setup(t)
 	j := w.sends(ada, "web-1 deploy v1")
 	none := job.EncodeCode(j.Num + 1000)
-	for _, verb := range []string{"job", "why", "cancel", "rerun", "approve", "deny"} {
+	for _, verb := range []string{"job", "output", "why", "cancel", "rerun", "approve", "deny"} {
 		hidden, missing := w.ask(bob, verb+" "+j.Code()), w.ask(bob, verb+" "+none)
 		assert.Equal(t, missing.Text, strings.ReplaceAll(hidden.Text, j.Code(), none))
 		assert.True(t, hidden.Refused)
@@ -234,7 +254,7 @@ func TestHiddenJobsAreLikeNone(t *testing.T) {
 	}
 	assert.Equal(t, job.Queuing, w.job(j.ID).Status)
 	assert.Equal(t, 1, w.countJobs(job.DefaultSpace))
-	assert.Len(t, w.audit(), 6, "the attempts at a job that exists are on record")
+	assert.Len(t, w.audit(), 7, "the attempts at a job that exists are on record")
 }
 
 func TestHiddenAgentsAreLikeNone(t *testing.T) {

@@ -21,7 +21,7 @@ func FuzzAccept(f *testing.F) {
 	}
 	for _, seed := range []string{
 		"", "web-1 deploy v1", "web-1", "web-2 \xff", "web-1 \x00", "help", "help web-1", "agents", "jobs web-1",
-		"job " + code(1), "why " + code(1), "why r-12345678", "cancel " + code(1), "rerun " + code(1),
+		"job " + code(1), "output " + code(1) + " 2", "output x 0", "why " + code(1), "why r-12345678", "cancel " + code(1), "rerun " + code(1),
 		"use web-1", "use -", "use", "whoami", "pause web-1", "resume web-1", "approve " + code(1), "deny x", "vault x",
 		"“”", strings.Repeat("x", 1200), "web-1 " + strings.Repeat("x", 101),
 	} {

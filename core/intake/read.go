@@ -33,6 +33,8 @@ func (a *ask) read(ctx context.Context, c command.Command) error {
 		ans, err = a.listJobs(ctx, c.Agent)
 	case command.Job:
 		return a.showJob(ctx, c.Code)
+	case command.Output:
+		return a.showOutput(ctx, c.Code, c.Page)
 	case command.Why:
 		return a.why(ctx, c.Code)
 	case command.Whoami:
@@ -100,6 +102,22 @@ func (a *ask) showJob(ctx context.Context, code string) error {
 		return err
 	}
 	return a.say(ctx, answer{text: jobText(j, output, now)})
+}
+
+// showOutput has all of a job's output shown as the channel can: only whoever
+// tells it knows how much a message takes there.
+func (a *ask) showOutput(ctx context.Context, code string, page int) error {
+	j, ok, err := a.job(ctx, access.SeeJobs, code)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return a.noJob(ctx, code)
+	}
+	return a.reply(ctx, job.Event{
+		Agent: j.Agent, Num: j.Num, Output: page,
+		Text: fmt.Sprintf("The output of #%s, page %d.", j.Code(), page),
+	})
 }
 
 // liveOutput is what a job without a result has put out so far.

@@ -39,7 +39,7 @@ func TestTalkInAThreadIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	for _, text := range []string{
-		"that looks bad", "help me understand", "why though", "", "vault open", "nobody status", "jobs are hard to find", "\x00", "\xff",
+		"that looks bad", "output looks bad", "output looks 2", "help me understand", "why though", "", "vault open", "nobody status", "jobs are hard to find", "\x00", "\xff",
 	} {
 		assert.Empty(t, w.accept(w.followed(ada, text)), text)
 	}

@@ -119,8 +119,8 @@ func ValidMessage(text string, limit int) error {
 // reserved are the words that chat understands itself, so no agent can be
 // named so.
 var reserved = []string{
-	"agents", "approve", "cancel", "deny", "help", "job", "jobs", "none", "pause",
-	"rerun", "resume", "skadi", "use", "whoami", "why",
+	"agents", "approve", "cancel", "deny", "help", "job", "jobs", "none", "output",
+	"pause", "rerun", "resume", "skadi", "use", "whoami", "why",
 }
 
 // maxAgentName is in bytes.
