@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/queue"
 )
 
 // conversation is what the Replier keeps in memory of a conversation that it
@@ -76,6 +77,10 @@ func (l *lane) next() *conversation {
 }
 
 // touch makes a worker look at the conversation, if this node serves it. tries is what the database
+// Wants tells the queue that what is told nowhere is of no interest here. It
+// implements queue.Selective.
+func (r *Replier) Wants(m queue.Message) bool { return m.Conversation != nil }
+
 // knows of failures before this process began.
 func (r *Replier) touch(id convID, tries int) {
 	r.mu.Lock()

@@ -125,7 +125,7 @@ func (q *Embedded) Consume(ctx context.Context, name, consumer string, partition
 		g = newGroup(name, q)
 		q.groups[name] = g
 	}
-	c := g.join(partitions)
+	c := g.join(partitions, WantsOf(h))
 	q.mu.Unlock()
 	defer g.leave(c)
 

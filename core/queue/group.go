@@ -22,7 +22,8 @@ type group struct {
 
 // consumer is one Consume of a group.
 type consumer struct {
-	partitions []int         // nil for all
+	partitions []int // nil for all
+	takes      func(Message) bool
 	lost       bool          // Lost is due
 	wake       chan struct{} // one signal: look again
 }
@@ -54,6 +55,9 @@ func newGroup(name string, q *Embedded) *group {
 
 // add is called with the queue's lock held.
 func (g *group) add(messages []Message) {
+	if len(g.consumers) > 0 {
+		messages = g.wanted(messages)
+	}
 	if g.backlog+len(messages) > g.q.cfg.Backlog {
 		g.overflow()
 		return
@@ -68,6 +72,24 @@ func (g *group) add(messages []Message) {
 		p.messages = append(p.messages, m)
 		g.offer(p)
 	}
+}
+
+// wanted returns the messages but those that all who consume their partition
+// have no use for.
+func (g *group) wanted(messages []Message) []Message {
+	wanted := make([]Message, 0, len(messages))
+	for _, m := range messages {
+		read, takes := false, false
+		for c := range g.consumers {
+			if c.wants(m.Partition) {
+				read, takes = true, takes || c.takes(m)
+			}
+		}
+		if takes || !read {
+			wanted = append(wanted, m)
+		}
+	}
+	return wanted
 }
 
 // overflow drops what waits, the new messages too: the database has it all,
@@ -104,8 +126,8 @@ func (g *group) offer(p *partition) {
 }
 
 // join adds a consumer, which finds what is ready for it.
-func (g *group) join(partitions []int) *consumer {
-	c := &consumer{partitions: slices.Clone(partitions), wake: make(chan struct{}, 1)}
+func (g *group) join(partitions []int, takes func(Message) bool) *consumer {
+	c := &consumer{partitions: slices.Clone(partitions), takes: takes, wake: make(chan struct{}, 1)}
 	g.consumers[c] = struct{}{}
 	c.signal()
 	return c

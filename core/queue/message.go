@@ -62,6 +62,23 @@ type Handler interface {
 	Lost(ctx context.Context)
 }
 
+// Selective is implemented by a Handler that has no use for some messages. It
+// need not get them, which is cheaper; of those that it does get, some may be
+// of that kind all the same.
+type Selective interface {
+	// Wants reports whether Handle is to get a message. It may be called from
+	// several goroutines, must not block, and depends on the message alone.
+	Wants(m Message) bool
+}
+
+// WantsOf returns h's Wants; a Handler that is not Selective wants everything.
+func WantsOf(h Handler) func(m Message) bool {
+	if s, ok := h.(Selective); ok {
+		return s.Wants
+	}
+	return func(Message) bool { return true }
+}
+
 // DeadLetter is a message that a group's handler refused too often.
 type DeadLetter struct {
 	Group   string

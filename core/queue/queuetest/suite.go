@@ -65,6 +65,7 @@ func Run(t *testing.T, h Harness) {
 		"PublishOfNothing":           testPublishOfNothing,
 		"NothingWorksOnceItIsClosed": testClosed,
 		"ManyPublishers":             testManyPublishers,
+		"SelectiveHandler":           testSelective,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, h) })
 	}
@@ -115,10 +116,16 @@ func signal(c chan<- struct{}) {
 // for its end. It returns once the group exists.
 func consume(t *testing.T, q Queue, group, name string, r *reader, partitions ...int) (stop func()) {
 	t.Helper()
+	return consumeWith(t, q, group, name, r, r.lost, partitions...)
+}
+
+// consumeWith is consume with any Handler, which says on lost that it is Lost.
+func consumeWith(t *testing.T, q Queue, group, name string, r queue.Handler, lost <-chan struct{}, partitions ...int) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Consume(ctx, group, name, partitions, r) }()
-	wait(t, r.lost, "Lost at the start")
+	wait(t, lost, "Lost at the start")
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {

@@ -45,6 +45,10 @@ type part struct {
 	tries   int     // failures of the head
 	timer   *time.Timer
 
+	// position is the last entry that was read, or need not be, and skip how
+	// far the group is to be moved without reading; both "" if not known.
+	position, skip string
+
 	fresh bool // the group has to be made, and what others left to be taken over
 	news  bool // there may be something to read
 	claim bool // it is time to look for what dead consumers left
@@ -61,6 +65,7 @@ type deadEntry struct {
 type consumer struct {
 	name       string
 	partitions []int
+	takes      func(m queue.Message) bool
 	lost       bool
 	wake       chan struct{}
 }
@@ -106,15 +111,15 @@ func (q *Queue) Consume(ctx context.Context, name, consumerName string, partitio
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(q.ctx, cancel)() //nolint:contextcheck // it ends with the queue too
-	c := g.join(consumerName, partitions)
+	c := g.join(consumerName, partitions, queue.WantsOf(h))
 	defer g.leave(ctx, c)
 	log := g.log.With("consumer", consumerName)
 	return g.consume(ctx, c, queue.Recovering(h, log), log)
 }
 
 // join adds a consumer. It is told of Lost once its partitions are set up.
-func (g *group) join(name string, partitions []int) *consumer {
-	c := &consumer{name: name, partitions: slices.Clone(partitions), wake: make(chan struct{}, 1)}
+func (g *group) join(name string, partitions []int, takes func(queue.Message) bool) *consumer {
+	c := &consumer{name: name, partitions: slices.Clone(partitions), takes: takes, wake: make(chan struct{}, 1)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.consumers[c] = struct{}{}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/letserverrun/skadi/core/queue"
 )
 
 // task is what the pump does for one partition in one exchange with Redis. It
@@ -17,9 +19,11 @@ type task struct {
 	fresh    bool
 	claim    bool
 	read     bool
+	skip     string
 	acks     []string
 	dead     []deadEntry
 
+	moved *redis.StatusCmd // past skip
 	lost  *redis.StringCmd
 	added *redis.XStreamSliceCmd
 }
@@ -94,7 +98,7 @@ func (g *group) tasks() (tasks []*task) {
 		}
 		t := &task{
 			p: p, consumer: c.name, fresh: p.fresh, claim: p.claim,
-			read: p.news && !p.full(g.q.cfg.Batch), acks: p.acks, dead: p.dead,
+			read: p.news && !p.full(g.q.cfg.Batch), skip: p.skip, acks: p.acks, dead: p.dead,
 		}
 		if t.fresh || t.claim || t.read || len(t.acks) > 0 || len(t.dead) > 0 {
 			tasks = append(tasks, t)
@@ -182,6 +186,9 @@ func (g *group) exchange(ctx context.Context, tasks []*task) error {
 				acked[i] = p.XAck(ctx, t.p.key, g.name, t.acks...)
 			}
 			if t.read {
+				if t.skip != "" {
+					t.moved = p.XGroupSetID(ctx, t.p.key, g.name, t.skip)
+				}
 				t.lost = p.HGet(ctx, tagged(lostPrefix, t.p.n), g.name)
 				t.added = p.XReadGroup(ctx, &redis.XReadGroupArgs{
 					Group: g.name, Consumer: t.consumer, Streams: []string{t.p.key, ">"},
@@ -214,6 +221,11 @@ func (g *group) exchange(ctx context.Context, tasks []*task) error {
 
 // receive takes what was read.
 func (g *group) receive(ctx context.Context, t *task) error {
+	if t.moved != nil {
+		g.mu.Lock()
+		t.p.skipped(t.skip, t.moved.Err())
+		g.mu.Unlock()
+	}
 	if err := t.lost.Err(); err == nil {
 		// Removed before it is told: what is dropped afterwards marks it anew.
 		if err := g.q.client.HDel(ctx, tagged(lostPrefix, t.p.n), g.name).Err(); err != nil {
@@ -234,6 +246,7 @@ func (g *group) receive(ctx context.Context, t *task) error {
 		g.log.Warn("redis lost the consumer group; making it anew and reading from the database", "partition", t.p.n)
 		g.mu.Lock()
 		t.p.fresh, g.made, g.replaced = true, false, true
+		t.p.position, t.p.skip = "", ""
 		g.mu.Unlock()
 		g.look()
 		return nil
@@ -244,6 +257,9 @@ func (g *group) receive(ctx context.Context, t *task) error {
 	for _, s := range streams {
 		n += len(s.Messages)
 		g.accept(t.p, s.Messages)
+		g.mu.Lock()
+		t.p.readTo(s.Messages[len(s.Messages)-1].ID)
+		g.mu.Unlock()
 	}
 	if n == g.q.cfg.Batch {
 		g.again(t)
@@ -260,7 +276,8 @@ func rest[T any](s []T, n int) []T {
 	return s[n:]
 }
 
-// accept gives messages that were read to the consumers.
+// accept gives messages that were read to the consumers. What none of them wants
+// is acknowledged at once.
 func (g *group) accept(p *part, read []redis.XMessage) {
 	entries := make([]entry, 0, len(read))
 	var bad []deadEntry
@@ -275,7 +292,14 @@ func (g *group) accept(p *part, read []redis.XMessage) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p.entries = append(p.entries, entries...)
+	for i := range entries {
+		if g.wanted(p.n, []queue.Message{entries[i].m}) {
+			p.entries = append(p.entries, entries[i])
+			continue
+		}
+		p.acks = append(p.acks, entries[i].id)
+		g.ackSoon()
+	}
 	p.dead = append(p.dead, bad...)
 	g.offer(p)
 	if len(bad) > 0 {

@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,21 +113,23 @@ func (q *Queue) Publish(ctx context.Context, messages []queue.Message) error {
 			return fmt.Errorf("event %s is of partition %d, and there are %d", m.ID, m.Partition, q.cfg.Partitions)
 		}
 	}
-	if err := q.add(ctx, messages); err != nil {
+	at, err := q.add(ctx, messages)
+	// What some partitions have is there, though others failed.
+	q.arrived(at, messages)
+	if err != nil {
 		q.stats.publishErrors.Add(1)
 		return q.explain(err)
 	}
 	q.stats.published.Add(int64(len(messages)))
 	touched := q.touched(messages)
 	q.trim.touch(touched)
-	q.news(touched)
 	q.bus.news(touched)
 	return nil
 }
 
 // add writes to the streams. A transaction keeps the order: without it, a
 // message could fail (no memory, a replica for a moment) and the next one not.
-func (q *Queue) add(ctx context.Context, messages []queue.Message) error {
+func (q *Queue) add(ctx context.Context, messages []queue.Message) (map[int]*landed, error) {
 	if !q.cfg.Cluster {
 		return q.addTogether(ctx, messages)
 	}
@@ -135,40 +139,19 @@ func (q *Queue) add(ctx context.Context, messages []queue.Message) error {
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var errs []error
+	var failed error // the same reason many times is no more telling
+	all := make(map[int]*landed, len(byPartition))
 	for _, part := range byPartition {
 		wg.Go(func() {
-			if err := q.addTogether(ctx, part); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
+			at, err := q.addTogether(ctx, part)
+			mu.Lock()
+			defer mu.Unlock()
+			failed = cmp.Or(failed, err)
+			maps.Copy(all, at)
 		})
 	}
 	wg.Wait()
-	if len(errs) > 0 {
-		return errs[0] // the same reason many times is no more telling
-	}
-	return nil
-}
-
-// addTogether writes messages in one transaction, of one slot in a Cluster.
-func (q *Queue) addTogether(ctx context.Context, messages []queue.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	keys := make(map[int]string, q.cfg.Partitions)
-	cmds, err := q.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		for _, m := range messages {
-			key, ok := keys[m.Partition]
-			if !ok {
-				key = tagged(streamPrefix, m.Partition)
-				keys[m.Partition] = key
-			}
-			p.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: fields(m)})
-		}
-		return nil
-	})
-	return whyAborted(cmds, err)
+	return all, failed
 }
 
 // whyAborted returns the error that a transaction was given up for, where

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ type tailer struct {
 
 	mu       sync.Mutex
 	running  bool
-	position []string // of each partition: the last ID that was read
+	position []string // of each partition: the last ID that was read, or need not be
 }
 
 func newTailer(q *Queue) *tailer {
@@ -68,7 +69,7 @@ func (t *tailer) now(ctx context.Context) ([]string, error) {
 	}
 	position := make([]string, len(last))
 	for n, cmd := range last {
-		position[n] = "0-0"
+		position[n] = noEntry
 		if found := cmd.Val(); len(found) > 0 {
 			position[n] = found[0].ID
 		}
@@ -123,14 +124,19 @@ func (t *tailer) run() {
 func (t *tailer) read(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	t.mu.Lock()
+	position := slices.Clone(t.position)
+	t.mu.Unlock()
 	batch := int64(t.q.cfg.Batch)
-	found := make([]*redis.XStreamSliceCmd, len(t.position))
+	found := make([]*redis.XStreamSliceCmd, len(position))
 	_, _ = t.q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n := range found {
-			found[n] = p.XRead(ctx, &redis.XReadArgs{Streams: []string{tagged(streamPrefix, n), t.position[n]}, Count: batch, Block: -1})
+			found[n] = p.XRead(ctx, &redis.XReadArgs{Streams: []string{tagged(streamPrefix, n), position[n]}, Count: batch, Block: -1})
 		}
 		return nil
 	})
+	t.mu.Lock() // what is published here meanwhile comes after
+	defer t.mu.Unlock()
 	var all []queue.Message
 	for n, cmd := range found {
 		streams, err := cmd.Result()
@@ -142,6 +148,9 @@ func (t *tailer) read(ctx context.Context) (more bool, err error) {
 		}
 		for _, s := range streams {
 			for _, x := range s.Messages {
+				if !parseID(t.position[n]).less(parseID(x.ID)) {
+					continue // it was published here, and told
+				}
 				t.position[n] = x.ID
 				if e, err := decode(x, n); err == nil {
 					all = append(all, e.m)
