@@ -76,11 +76,11 @@ func (l *lane) next() *conversation {
 	return nil
 }
 
-// touch makes a worker look at the conversation, if this node serves it. tries is what the database
 // Wants tells the queue that what is told nowhere is of no interest here. It
 // implements queue.Selective.
 func (r *Replier) Wants(m queue.Message) bool { return m.Conversation != nil }
 
+// touch makes a worker look at the conversation, if this node serves it. tries is what the database
 // knows of failures before this process began.
 func (r *Replier) touch(id convID, tries int) {
 	r.mu.Lock()
