@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 )
 
@@ -63,8 +63,9 @@ func ago(at, now time.Time) string {
 	return job.Ago(now.Sub(at)) + " ago"
 }
 
-// escapes are the sequences that move a terminal's cursor or change its state.
-var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
+// returns makes lines of what carriage returns separate: live output comes in
+// pieces, so that what would be written over is not known.
+var returns = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // safeText makes text from elsewhere harmless to a terminal. Into a file or a
 // pipe it goes as it is.
@@ -72,16 +73,7 @@ func safeText(w io.Writer, text string) string {
 	if !isTerminal(w) {
 		return text
 	}
-	text = escapes.ReplaceAllString(strings.ReplaceAll(text, "\r\n", "\n"), "")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\r':
-			return '\n'
-		case unicode.Is(unicode.Bidi_Control, r), unicode.IsControl(r) && r != '\n' && r != '\t':
-			return -1
-		}
-		return r
-	}, text)
+	return chat.Readable(returns.Replace(text))
 }
 
 // isTerminal reports whether v is a file that is a terminal.

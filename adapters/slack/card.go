@@ -71,9 +71,9 @@ type artist struct {
 // is, so that nothing in it is markup.
 func (a artist) draw(m chat.Outbound) letter {
 	l := letter{text: a.fallback(m)}
-	room := weight(orNothing(readable(m.Text)))
+	room := weight(orNothing(chat.Readable(m.Text)))
 	if m.Card != nil {
-		room = weight(readable(m.Card.Output))
+		room = weight(chat.Readable(m.Card.Output))
 	}
 	for room = min(room, a.budget); ; {
 		l.blocks = a.blocks(m, room)
@@ -107,7 +107,7 @@ func (a artist) blocks(m chat.Outbound, room int) []slack.Block {
 		if m.Refused {
 			line = append(line, slack.NewRichTextSectionEmojiElement("no_entry", 0, nil), slack.NewRichTextSectionTextElement(" ", nil))
 		}
-		line = append(line, texts(headWithin(orNothing(readable(m.Text)), max(room, 0)))...)
+		line = append(line, texts(headWithin(orNothing(chat.Readable(m.Text)), max(room, 0)))...)
 		return []slack.Block{slack.NewRichTextBlock("", append(body, section(line...))...)}
 	}
 	blocks := []slack.Block{slack.NewRichTextBlock("", append(body, a.card(m, room)...)...), a.facts(m.Card)}
@@ -126,10 +126,10 @@ func (a artist) card(m chat.Outbound, room int) []slack.RichTextElement {
 	}
 	title = append(title, a.title(c)...)
 	all := []slack.RichTextElement{section(title...)}
-	if note := headWithin(strings.TrimSpace(readable(c.Note)), a.share(10)); note != "" {
+	if note := headWithin(strings.TrimSpace(chat.Readable(c.Note)), a.share(10)); note != "" {
 		all = append(all, section(worded(note, slack.RichTextSectionTextStyle{})...))
 	}
-	whole := strings.TrimRight(readable(c.Output), "\n")
+	whole := strings.TrimRight(chat.Readable(c.Output), "\n")
 	output := whole
 	if !c.Final {
 		output = lastLines(output, liveLines)
@@ -142,7 +142,7 @@ func (a artist) card(m chat.Outbound, room int) []slack.RichTextElement {
 	if more == "" && c.Final && len(output) < len(whole) {
 		more = fmt.Sprintf("Only the end of the output is shown; `output %s` shows all of it.", c.Code)
 	}
-	if more = headWithin(strings.TrimSpace(readable(more)), a.share(5)); more != "" {
+	if more = headWithin(strings.TrimSpace(chat.Readable(more)), a.share(5)); more != "" {
 		all = append(all, section(worded(more, slack.RichTextSectionTextStyle{Italic: true})...))
 	}
 	return all
@@ -220,7 +220,7 @@ func (a artist) actions(buttons []chat.Button, prefix string) slack.Block {
 
 // fallback is the message in text, for notifications and screen readers.
 func (a artist) fallback(m chat.Outbound) string {
-	text := strings.TrimSpace(readable(m.Text))
+	text := strings.TrimSpace(chat.Readable(m.Text))
 	if text == "" && m.Card != nil {
 		text = fmt.Sprintf("%s %s %s #%s", looks[m.Card.Mark].word, oneLine(m.Card.Agent), oneLine(m.Card.Message), oneLine(m.Card.Code))
 	}

@@ -1,11 +1,10 @@
 package slack
 
 import (
-	"fmt"
-	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // ellipsis marks where text was cut.
@@ -37,74 +36,8 @@ func escapedWithin(text string, limit int) string {
 	return b.String() + ellipsis
 }
 
-// sequences are what programs write to color text and to move the cursor.
-var sequences = regexp.MustCompile(`\x1b(?:` +
-	`\[[0-?]*[ -/]*[@-~]` + // colors, cursor
-	`|[\]PX^_][^\x07\x1b\x{9c}\n]*(?:\x07|\x1b\\|\x{9c})?` + // titles and the like, up to their end or the line's
-	`|[ -/]*[0-~]` + // resets, character sets
-	`)`)
-
-// readable makes text from elsewhere fit to be read: valid, without escape
-// sequences, with other control characters made visible, and with those too
-// that make it read other than it is. Carriage returns keep only what they
-// leave on the line.
-func readable(text string) string {
-	if isPlain(text) {
-		return text
-	}
-	text = sequences.ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
-	if strings.Contains(text, "\r") {
-		text = overwritten(text)
-	}
-	var b strings.Builder
-	b.Grow(len(text))
-	for _, r := range text {
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case r < 0x20 || r == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.IsControl(r) || reorders(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// isPlain reports whether text is printable ASCII, as most is.
-func isPlain(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; c != '\n' && c != '\t' && (c < 0x20 || c > 0x7e) {
-			return false
-		}
-	}
-	return true
-}
-
-// reorders reports whether r turns the direction of what follows it, or breaks
-// the line as nothing else does.
-func reorders(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029
-}
-
-// overwritten leaves of each line what follows its last carriage return, as a
-// progress bar ends up.
-func overwritten(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		line = strings.TrimRight(line, "\r")
-		if at := strings.LastIndexByte(line, '\r'); at >= 0 {
-			line = line[at+1:]
-		}
-		lines[i] = line
-	}
-	return strings.Join(lines, "\n")
-}
-
 // oneLine puts text on one line.
-func oneLine(text string) string { return strings.Join(strings.Fields(readable(text)), " ") }
+func oneLine(text string) string { return strings.Join(strings.Fields(chat.Readable(text)), " ") }
 
 // weightOf is how much a character counts towards the length of a message.
 // Slack seems to count what it stores, which is JSON in ASCII with its escapes;

@@ -191,11 +191,11 @@ func FuzzEscape(f *testing.F) {
 		f.Add(text, 100)
 	}
 	f.Fuzz(func(t *testing.T, text string, limit int) {
-		seen := readable(text)
+		seen := chat.Readable(text)
 		if !utf8.ValidString(seen) {
 			t.Errorf("%q is not UTF-8", seen)
 		}
-		if again := readable(seen); again != seen {
+		if again := chat.Readable(seen); again != seen {
 			t.Errorf("%q becomes %q when made readable again", seen, again)
 		}
 		if got := typed(escape(seen)); got != seen {

@@ -2,10 +2,11 @@ package teams
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // Whatever people and programs wrote is shown, and does nothing. In cards it
@@ -14,84 +15,13 @@ import (
 // is encoded for XML, and so that it is no Markdown either, since not every
 // client tells the two apart.
 
-// sequences are what programs write to move a cursor, to colour and to name
-// windows.
-var sequences = regexp.MustCompile(`\x1b(?:` +
-	`\[[0-?]*[ -/]*[@-~]` + // CSI: colours, cursor
-	`|[\]PX^_][^\x07\x1b\x{9c}\n]*(?:\x07|\x1b\\|\x{9c})?` + // OSC, DCS and the like, up to their end or the line's
-	`|[ -/]*[0-~]` + // two bytes: reset, character sets
-	`)`)
-
 // macros are what renderers of cards replace by a date, even in text runs:
 // https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features#datetime-formatting-and-localization
 var macros = strings.NewReplacer("{{DATE(", "{{\u2060DATE(", "{{TIME(", "{{\u2060TIME(")
 
-// harmless returns text as valid UTF-8 that changes nothing around it: escape
-// sequences are dropped, control characters but newline and tab are made
-// visible, and so are those that reorder text. Of a line that was written over,
-// as progress bars do, the end is left.
-func harmless(text string) string {
-	if printable(text) {
-		return text
-	}
-	text = sequences.ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
-	if strings.Contains(text, "\r") {
-		text = overwritten(text)
-	}
-	var b strings.Builder
-	b.Grow(len(text))
-	for _, r := range text {
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case r < 0x20:
-			b.WriteRune(0x2400 + r) // the character's picture
-		case r == 0x7f:
-			b.WriteRune(0x2421)
-		case unicode.IsControl(r) || reorders(r) || noncharacter(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// printable reports whether text is printable ASCII, which most is.
-func printable(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; c != '\n' && c != '\t' && (c < 0x20 || c > 0x7e) {
-			return false
-		}
-	}
-	return true
-}
-
-// reorders reports whether r turns the direction of the text after it, or
-// breaks the line.
-func reorders(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029
-}
-
-// noncharacter reports whether r may not stand in XML.
-func noncharacter(r rune) bool { return r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef }
-
-// overwritten leaves of each line what follows its last carriage return.
-func overwritten(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		line = strings.TrimRight(line, "\r")
-		if at := strings.LastIndexByte(line, '\r'); at >= 0 {
-			line = line[at+1:]
-		}
-		lines[i] = line
-	}
-	return strings.Join(lines, "\n")
-}
-
 // oneLine puts text on one line of at most limit characters.
 func oneLine(text string, limit int) string {
-	line := macros.Replace(strings.Join(strings.Fields(harmless(text)), " "))
+	line := macros.Replace(strings.Join(strings.Fields(chat.Readable(text)), " "))
 	if utf8.RuneCountInString(line) > limit {
 		return string([]rune(line)[:limit-1]) + "…"
 	}
@@ -105,7 +35,7 @@ const tabWidth = 8
 // as one: tabs become blanks, and blanks that would get lost are made so that
 // they do not.
 func aligned(text string) string {
-	text = macros.Replace(harmless(text))
+	text = macros.Replace(chat.Readable(text))
 	if !strings.Contains(text, "\t") {
 		return spaced(text)
 	}
@@ -163,7 +93,7 @@ const structural = `&<>"*_[]\~|{}` + "`"
 // https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages#cross-platform-support
 // Of what is longer than limit bytes in UTF-16, the beginning is left.
 func markup(text string, limit int) string {
-	lines := strings.Split(strings.ReplaceAll(harmless(text), "\t", "    "), "\n")
+	lines := strings.Split(strings.ReplaceAll(chat.Readable(text), "\t", "    "), "\n")
 	from, to := columns(lines)
 	e := xmlText{room: limit/2 - len(ellipsis+preEnd)}
 	if from == to {

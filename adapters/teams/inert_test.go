@@ -8,30 +8,6 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 )
 
-func TestHarmless(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ text, want string }{
-		"plain":           {"deploy v1.2.3\n\tdone", "deploy v1.2.3\n\tdone"},
-		"colours":         {"\x1b[1;31mred\x1b[0m", "red"},
-		"a window's name": {"\x1b]0;evil\x07text", "text"},
-		"a cut sequence":  {"text\x1b[", "text"},
-		"a progress bar":  {"10%\r50%\r100%\ndone\r\n", "100%\ndone\n"},
-		"a bell":          {"ding\a", "ding␇"},
-		"nothing at all":  {"\x00\x7f", "␀␡"},
-		"reordering":      {"safe\u202eexe.txt", `safe\u202eexe.txt`},
-		"broken UTF-8":    {"a\xffb", "a\uFFFDb"},
-		"no characters":   {"a\uFFFEb", `a\ufffeb`},
-		"emoji":           {"👨‍👩‍👧 שלום", "👨‍👩‍👧 שלום"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := harmless(c.text); got != c.want {
-				t.Errorf("%q became %q, want %q", c.text, got, c.want)
-			}
-		})
-	}
-}
-
 func TestAligned(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{

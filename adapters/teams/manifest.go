@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // manifestVersion is the version of the schema that the manifest is of. Teams
@@ -52,7 +54,7 @@ func (a App) Validate() error {
 	if !guid.MatchString(a.BotID) {
 		errs = append(errs, fmt.Errorf("app_id is %q, which is no ID such as 00000000-0000-0000-0000-000000000000", a.BotID))
 	}
-	if n := utf8.RuneCountInString(a.Name); n == 0 || n > maxShortName || strings.TrimSpace(a.Name) != a.Name || harmless(a.Name) != a.Name {
+	if n := utf8.RuneCountInString(a.Name); n == 0 || n > maxShortName || strings.TrimSpace(a.Name) != a.Name || chat.Readable(a.Name) != a.Name {
 		errs = append(errs, fmt.Errorf("the name %q is not one of 1 to %d characters, without blanks around it", a.Name, maxShortName))
 	}
 	if !semver.MatchString(a.Version) || len(a.Version) > maxVersion {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/infracloudio/msbotbuilder-go/schema"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // shown is an activity as people see it.
@@ -143,7 +145,7 @@ func (e element) read(lines *[]string, orders map[string]string) error {
 
 // displayed is how text of a message without a card is to be seen.
 func displayed(text string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(harmless(text), "\t", "    "), "\u00a0", " ")
+	return strings.ReplaceAll(strings.ReplaceAll(chat.Readable(text), "\t", "    "), "\u00a0", " ")
 }
 
 // displayedOutput is how output on a card is to be seen.

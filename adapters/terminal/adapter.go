@@ -267,7 +267,7 @@ func (a *Adapter) Writer() io.Writer { return lineWriter{a.screen} }
 type lineWriter struct{ *screen }
 
 func (w lineWriter) Write(p []byte) (int, error) {
-	if err := w.print(harmless(string(p))); err != nil {
+	if err := w.print(chat.Readable(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

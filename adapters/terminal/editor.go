@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/width"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 const (
@@ -274,7 +276,7 @@ func visible(r rune) rune {
 	switch {
 	case r == '\t':
 		return ' '
-	case unicode.IsControl(r) || reorders(r):
+	case chat.Readable(string(r)) != string(r):
 		return '\uFFFD'
 	}
 	return r
@@ -300,4 +302,4 @@ func columns(text string) (n int) {
 }
 
 // plainText is text without its colours.
-func plainText(text string) string { return sequences.ReplaceAllString(text, "") }
+func plainText(text string) string { return chat.Readable(text) }

@@ -47,12 +47,12 @@ func (s style) text(m chat.Outbound) string {
 	if m.Refused {
 		return s.complaint(m.Text) + "\n"
 	}
-	return strings.TrimRight(harmless(m.Text), "\n") + "\n"
+	return strings.TrimRight(chat.Readable(m.Text), "\n") + "\n"
 }
 
 // complaint marks a text as something that was not done.
 func (s style) complaint(text string) string {
-	first, rest, more := strings.Cut(strings.TrimRight(harmless(text), "\n"), "\n")
+	first, rest, more := strings.Cut(strings.TrimRight(chat.Readable(text), "\n"), "\n")
 	line := s.paint(red, chat.MarkFailed.Symbol()) + " " + first
 	if more {
 		line += "\n" + indent(rest)
@@ -63,7 +63,7 @@ func (s style) complaint(text string) string {
 // title is a job in one line: ✓ #k7f3q2 local hello Ada · 4.2 s.
 func (s style) title(c chat.Card) string {
 	t := s.paint(markColour[c.Mark], c.Mark.Symbol()) + " " + s.paint(cyan, "#"+c.Code) + " " +
-		s.paint(bold, harmless(c.Agent)) + " " + oneLine(c.Message, titleRunes)
+		s.paint(bold, chat.Readable(c.Agent)) + " " + oneLine(c.Message, titleRunes)
 	var facts []string
 	if c.ExitCode != nil && *c.ExitCode != 0 {
 		facts = append(facts, fmt.Sprintf("exit %d", *c.ExitCode))
@@ -180,7 +180,7 @@ func (s style) last(c chat.Card, j *shownJob, fresh string) string {
 	}
 	out := s.title(c) + s.note(c)
 	if text != "" {
-		out += indent(harmless(text)) + "\n"
+		out += indent(chat.Readable(text)) + "\n"
 	}
 	return out
 }
@@ -189,7 +189,7 @@ func (s style) note(c chat.Card) string {
 	var b strings.Builder
 	for _, text := range []string{c.Note, c.More} {
 		if text != "" {
-			b.WriteString(s.paint(dim, indent(harmless(text))) + "\n")
+			b.WriteString(s.paint(dim, indent(chat.Readable(text))) + "\n")
 		}
 	}
 	return b.String()
@@ -202,6 +202,6 @@ func (s style) lines(code, text string) string {
 		return ""
 	}
 	prefix := s.paint(dim, "#"+code+" │") + " "
-	text = harmless(strings.TrimSuffix(text, "\n"))
+	text = chat.Readable(strings.TrimSuffix(text, "\n"))
 	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix) + "\n"
 }
