@@ -42,12 +42,12 @@ func plan(open []job.Event, caps chat.Capabilities, holds holdTimes, now time.Ti
 			continue
 		}
 		p.tell(func(s step) bool {
-			return s.newest.Status.Final() || caps.Edit && sameExchange(s.newest.Conversation, e.Conversation)
+			return s.newest.Status.Final() || within(caps, e.Conversation).Edit && sameExchange(s.newest.Conversation, e.Conversation)
 		})
 		p.steps = append(p.steps, step{events: []job.Event{e}, newest: e})
 	}
 	p.tell(func(s step) bool {
-		wait := holds.left(s.newest, caps, now)
+		wait := holds.left(s.newest, within(caps, s.newest.Conversation), now)
 		if wait > 0 && (again == 0 || wait < again) {
 			again = wait
 		}

@@ -21,6 +21,7 @@ const Group = "replies"
 type Jobs interface {
 	Job(ctx context.Context, space, id string) (job.Job, error)
 	JobByCode(ctx context.Context, space, code string) (job.Job, error)
+	History(ctx context.Context, space, id string) ([]job.Event, error)
 	LiveOutput(ctx context.Context, space, id string, after int64, max int) ([]job.OutputChunk, error)
 	Watch(keys ...string) (<-chan struct{}, func())
 }

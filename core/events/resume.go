@@ -87,7 +87,7 @@ func (r *Replier) followShown(ctx context.Context, partitions []int) error {
 		if !ok {
 			continue
 		}
-		caps := adapter.Capabilities()
+		caps := within(adapter.Capabilities(), j.Conversation)
 		ref, has, err := r.cfg.Store.MessageRef(ctx, j.ID)
 		if err != nil || !has || !caps.Edit || caps.LiveInterval <= 0 {
 			continue

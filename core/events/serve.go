@@ -92,26 +92,31 @@ func (s *server) drain(ctx context.Context) (n next, parked bool) {
 
 // tell sends one step's message and records that.
 func (s *server) tell(ctx context.Context, st step) error {
-	if st.newest.Conversation == nil {
+	e := st.newest
+	if e.Conversation == nil {
 		return s.record(ctx, s.delivery(st))
 	}
-	switch {
-	case st.newest.Kind == job.EventJobStatus:
-		return s.tellStatus(ctx, st)
-	case st.newest.Output > 0:
-		return s.tellOutput(ctx, st)
+	there := *s
+	there.caps = within(s.caps, e.Conversation)
+	if e.Kind == job.EventJobStatus {
+		return there.tellStatus(ctx, st)
 	}
-	return s.tellText(ctx, st)
+	room, err := there.room(ctx, e)
+	switch {
+	case err != nil:
+		return err
+	case room < 1:
+		return there.spent(e.Conversation)
+	case e.Output > 0:
+		return there.tellOutput(ctx, st)
+	}
+	return there.tellText(ctx, st, min(room, maxPieces))
 }
 
-// tellText says a text, in several messages if it is long.
-func (s *server) tellText(ctx context.Context, st step) error {
+// tellText says a text, in up to n messages if it is long.
+func (s *server) tellText(ctx context.Context, st step, n int) error {
 	e := st.newest
 	m := chat.Outbound{ID: e.ID(), To: *e.Conversation, Text: e.Text, Mention: e.Mention, Refused: e.Refused}
-	n := maxPieces
-	if s.caps.ReplyQuota > 0 {
-		n = max(s.caps.ReplyQuota-1, 1)
-	}
 	for i, text := range pieces(e.Text, s.caps.MaxBytes, n) {
 		m.Text = text
 		if i > 0 {
@@ -147,8 +152,15 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	}
 	final := e.Status.Final()
 	d := s.delivery(st)
-	if !s.caps.Edit && !final && (has || s.caps.ReplyQuota == 1) {
-		return s.record(ctx, d) // one message on the way is enough
+	if !has || !s.caps.Edit {
+		switch room, err := s.room(ctx, e); {
+		case err != nil:
+			return err
+		case !final && (has || room < 1):
+			return s.record(ctx, d) // one message on the way is enough
+		case room < 1:
+			return s.spent(e.Conversation)
+		}
 	}
 
 	show := shown{job: j, event: e, now: s.clock()}
@@ -216,6 +228,9 @@ func (s *server) messageRef(ctx context.Context, id string, lj *liveJob) (chat.M
 func (s *server) send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
 	if ref, ok := s.c.sent[m.ID]; ok {
 		return ref, nil
+	}
+	if err := inTime(m.To, s.clock()); err != nil {
+		return chat.MessageRef{}, err
 	}
 	ref, err := s.sendOnce(ctx, m, s.cfg.SendTimeout)
 	if err == nil {

@@ -59,6 +59,8 @@ func (s *stage) JobByCode(context.Context, string, string) (job.Job, error) {
 	return job.Job{}, job.ErrNotFound
 }
 
+func (s *stage) History(context.Context, string, string) ([]job.Event, error) { return nil, nil }
+
 func (s *stage) LiveOutput(context.Context, string, string, int64, int) ([]job.OutputChunk, error) {
 	return nil, nil
 }

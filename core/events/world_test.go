@@ -79,14 +79,19 @@ func conversation(key string) *chat.ConversationRef {
 // create makes a queuing job in the conversation; an empty key means that it
 // came over the API.
 func (w *world) create(key, message string) job.Job {
+	if key == "" {
+		return w.createIn(nil, message)
+	}
+	return w.createIn(conversation(key), message)
+}
+
+// createIn makes a queuing job that is told there.
+func (w *world) createIn(c *chat.ConversationRef, message string) job.Job {
 	w.mu.Lock()
 	w.num++
 	j := job.Job{
 		ID: fmt.Sprintf("job-%d", w.num), Num: w.num, Space: job.DefaultSpace, Agent: "web-1", Message: message,
-		Sender: chat.Sender{Account: "work", User: "U1", Name: "Ada"}, CreatedAt: time.Now(),
-	}
-	if key != "" {
-		j.Conversation = conversation(key)
+		Sender: chat.Sender{Account: "work", User: "U1", Name: "Ada"}, CreatedAt: time.Now(), Conversation: c,
 	}
 	w.jobs[j.ID] = &j
 	w.mu.Unlock()
@@ -326,6 +331,20 @@ func (w *world) Job(ctx context.Context, space, id string) (job.Job, error) {
 func (w *world) JobByCode(ctx context.Context, space, code string) (job.Job, error) {
 	num, _ := job.ParseCode(code)
 	return w.Job(ctx, space, fmt.Sprintf("job-%d", num))
+}
+
+func (w *world) History(ctx context.Context, _, id string) (history []job.Event, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter(ctx, "History"); err != nil {
+		return nil, err
+	}
+	for _, r := range w.rows {
+		if r.event.Subject == id {
+			history = append(history, r.event)
+		}
+	}
+	return history, nil
 }
 
 func (w *world) LiveOutput(ctx context.Context, _, id string, after int64, limit int) (found []job.OutputChunk, err error) {
