@@ -223,6 +223,7 @@ agents list
 agents create
 agents rotate
 agents remove
+nodes
 tokens
 tokens create
 tokens list
@@ -235,6 +236,8 @@ store copy
 config
 config check
 config schema
+teams
+teams manifest
 version`, "\n") {
 		r := skadi(t, append(strings.Fields(command), "--help")...).expect(t, 0)
 		contains(t, r.stdout, "Usage:", "Examples:", "skadi "+strings.Fields(command)[0])
