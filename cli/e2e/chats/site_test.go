@@ -1,0 +1,229 @@
+//go:build unix
+
+package chats
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+)
+
+// site is a server with its state in a folder of its own, and one agent.
+type site struct {
+	t      *testing.T
+	dir    string
+	addr   string // where the server listens, also after a restart
+	config string
+	server *program
+	agentd *program
+	client *agentapi.Client // with an admin's token
+}
+
+// agentName is the agent of a site.
+const agentName = "web-1"
+
+// script is what the agent runs. It notes its job before anything else. The
+// word "wait" prints a line and then waits for the test, see [site.release].
+const script = `printf '%s\n' "$SKADI_JOB_ID" >>"$1/runs"
+case "$2" in
+wait) printf 'waiting %s\n' "$3"; while [ ! -e "$1/$3.go" ]; do sleep 0.05; done ;;
+long) i=0; while [ $i -lt 2000 ]; do printf 'line %d of %s\n' $i "$3"; i=$((i+1)); done ;;
+esac
+printf 'done %s\n' "$3"
+[ "$2" != fail ]
+`
+
+const agentConfig = `server: http://%s
+token_file: token
+state_dir: %q
+concurrency: 8
+commands:
+  - name: run
+    help: notes that it ran, and prints "done KEY"
+    argv: [sh, %[3]q, %[4]q, "{how}", "{key}"]
+    args:
+      - {name: how, enum: [now, wait, long, fail]}
+      - {name: key, pattern: "[a-z0-9-]+"}
+`
+
+// newSite makes a site whose server is not started yet. The adapters are
+// entries of the config's list, indented by two blanks; rules are entries of
+// the list of access rules, in brackets.
+func newSite(t *testing.T, adapters, rules string) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), addr: freeAddress(t)}
+	s.config = filepath.Join(s.dir, "skadi.yaml")
+	s.write("skadi.yaml", fmt.Sprintf(`listen: %s
+public_url: http://%[1]s
+log: {level: debug}
+store: {driver: sqlite, path: %q}
+adapters:
+%s
+access: {rules: %s}
+`, s.addr, filepath.Join(s.dir, "skadi.db"), strings.TrimRight(adapters, "\n"), rules))
+	client, err := agentapi.NewClient(agentapi.ClientConfig{
+		Server: "http://" + s.addr, Token: s.skadi("tokens", "create", "test", "--role", "admin", "-c", s.config),
+	})
+	must(t, err)
+	t.Cleanup(client.CloseIdle)
+	s.client = client
+
+	s.write("token", s.skadi("agents", "create", agentName, "-c", s.config))
+	s.write("run.sh", script)
+	s.write("agentd.yaml", fmt.Sprintf(agentConfig, s.addr, filepath.Join(s.dir, "agentd"), filepath.Join(s.dir, "run.sh"), s.dir))
+	s.server = newProgram(t, s.dir, "server", nil, filepath.Join(bin, "skadi"), "serve", "-c", s.config)
+	s.agentd = newProgram(t, s.dir, "agentd", nil, filepath.Join(bin, "agentd"), "run", "-c", filepath.Join(s.dir, "agentd.yaml"))
+	return s
+}
+
+// start starts the server and the agent, and waits until the agent is online.
+func (s *site) start() {
+	s.t.Helper()
+	s.startServer()
+	s.agentd.start()
+	s.online()
+}
+
+// startServer starts the server and waits until it serves.
+func (s *site) startServer() {
+	s.t.Helper()
+	s.server.start()
+	eventually(s.t, "the server to serve", func(ctx context.Context) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		_ = a.Body.Close()
+		if a.StatusCode != http.StatusOK {
+			return fmt.Errorf("readyz: %d", a.StatusCode)
+		}
+		return nil
+	})
+}
+
+// online waits until the agent is.
+func (s *site) online() {
+	s.t.Helper()
+	eventually(s.t, "the agent to be online", func(ctx context.Context) error {
+		agents, err := s.client.Agents(ctx)
+		if err == nil && (len(agents) != 1 || !agents[0].Online) {
+			err = fmt.Errorf("agents: %+v", agents)
+		}
+		return err
+	})
+}
+
+// release lets the jobs "run wait KEY" go on.
+func (s *site) release(key string) { s.write(key+".go", "") }
+
+// executions returns how often each job began to run, by its ID.
+func (s *site) executions() map[string]int {
+	s.t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.dir, "runs"))
+	if !os.IsNotExist(err) {
+		must(s.t, err)
+	}
+	began := map[string]int{}
+	for id := range strings.FieldsSeq(string(data)) {
+		began[id]++
+	}
+	return began
+}
+
+// jobs returns all jobs, the newest first.
+func (s *site) jobs() []agentapi.Job {
+	s.t.Helper()
+	var all []agentapi.Job
+	filter := agentapi.JobFilter{Limit: 200}
+	for {
+		page, err := s.client.Jobs(s.t.Context(), filter)
+		must(s.t, err)
+		all = append(all, page.Jobs...)
+		if page.NextCursor == "" {
+			return all
+		}
+		filter.Cursor = page.NextCursor
+	}
+}
+
+// settled waits until there are so many jobs and all are final, and checks that
+// each was executed once unless it never came to the agent.
+func (s *site) settled(want int) []agentapi.Job {
+	s.t.Helper()
+	var jobs []agentapi.Job
+	eventually(s.t, fmt.Sprintf("%d final jobs", want), func(context.Context) error {
+		jobs = s.jobs()
+		open := 0
+		for _, j := range jobs {
+			if !j.Final() {
+				open++
+			}
+		}
+		if len(jobs) < want || open > 0 {
+			return fmt.Errorf("there are %d, and %d are open", len(jobs), open)
+		}
+		return nil
+	})
+	if len(jobs) != want {
+		s.t.Errorf("%d jobs, want %d", len(jobs), want)
+	}
+	runs := s.executions()
+	for _, j := range jobs {
+		if once := j.SentAt != nil; runs[j.ID] > 1 || once != (runs[j.ID] == 1) {
+			s.t.Errorf("job %s %q is %s %s and ran %d times", j.ID, j.Message, j.Status, j.Reason, runs[j.ID])
+		}
+	}
+	return jobs
+}
+
+// skadi runs a command to its end and returns what it printed.
+func (s *site) skadi(args ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "skadi"), args...)
+	cmd.Env = environment(s.dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("skadi %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
+}
+
+// freeAddress returns an address of 127.0.0.1 that nobody listens on. Its port
+// is below the range of outgoing connections, so that it stays free while the
+// server is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port between 20000 and 30000 is free")
+	return ""
+}
