@@ -18,7 +18,8 @@ type Adapter interface {
 	Run(ctx context.Context) error
 	// Send posts m, or edits m.Edit when it is set, and returns a reference
 	// for later edits. Errors are *SendError; any other error counts as
-	// Temporary. Send does not retry: core does.
+	// Temporary. Send does not retry: core does. It returns soon after ctx
+	// ends; core gives each call a deadline.
 	Send(ctx context.Context, m Outbound) (MessageRef, error)
 	// Capabilities says what the channel can do. The answer never changes.
 	Capabilities() Capabilities

@@ -146,7 +146,8 @@ type Outbound struct {
 	// between messages; a channel that can drops repeats by it.
 	ID string
 	To ConversationRef
-	// Edit, when set, replaces the message that it names.
+	// Edit, when set, replaces the message that it names. If that is no more,
+	// the adapter sends a new one, or its error is Permanent and core does.
 	Edit *MessageRef
 	// Text is the whole message in plain text. An adapter escapes what its
 	// channel would interpret.

@@ -12,15 +12,17 @@ type Class int
 // The classes. The zero value is Temporary, which is what an unclassified
 // error counts as.
 const (
-	// Temporary: try again, with backoff.
+	// Temporary: try again, with backoff, and not before RetryAfter.
 	Temporary Class = iota
 	// RateLimited: try again after RetryAfter.
 	RateLimited
 	// Auth: the account's credentials do not work; the account is paused.
 	Auth
-	// Gone: the conversation is no more; nothing further is sent to it.
+	// Gone: the conversation is no more; nothing further is sent to it. Of an
+	// edit it says no more than Permanent.
 	Gone
-	// Permanent: this message can never be sent; the next one may.
+	// Permanent: this message can never be sent; the next one may. What could
+	// not be edited is sent as a new message.
 	Permanent
 )
 

@@ -20,8 +20,9 @@ const (
 	maxTries = 100
 	fewTries = 6
 
-	rateLimitWait    = 5 * time.Second // where the far side does not say
-	maxRateLimitWait = 15 * time.Minute
+	rateLimitWait = 5 * time.Second // where the far side does not say
+	// maxRetryAfter bounds what the far side may ask for.
+	maxRetryAfter = 15 * time.Minute
 
 	minPause = time.Minute // of an account whose credentials do not work
 	maxPause = 15 * time.Minute
@@ -53,7 +54,7 @@ func (s *server) failed(ctx context.Context, st step, err error) (n next, parked
 		if wait <= 0 {
 			wait = rateLimitWait
 		}
-		return s.park(ctx, s.c, min(wait, maxRateLimitWait), err.Error()), true
+		return s.park(ctx, s.c, min(wait, maxRetryAfter), err.Error()), true
 	case chat.Auth:
 		wait := s.pause(s.c.id.account, err)
 		log.Error("the account's credentials do not work; it is paused", "err", err, "for", wait)
@@ -68,7 +69,7 @@ func (s *server) failed(ctx context.Context, st step, err error) (n next, parked
 	if s.c.tries >= tries {
 		return s.bury(ctx, st, err)
 	}
-	wait := backoff(s.c.tries)
+	wait := max(backoff(s.c.tries), min(se.RetryAfter, maxRetryAfter))
 	log.Warn("an event could not be told; trying again", "err", err, "try", s.c.tries, "in", wait)
 	return s.park(ctx, s.c, wait, err.Error()), true
 }
@@ -159,7 +160,9 @@ func (r *Replier) works(account string) {
 	r.cfg.Senders.Recovered(account)
 }
 
-func isPermanent(err error) bool {
+// isNoMore reports whether an edit failed because of the message that it was to
+// replace, as far as one can tell: the conversation may well be there.
+func isNoMore(err error) bool {
 	var se *chat.SendError
-	return errors.As(err, &se) && se.Class == chat.Permanent
+	return errors.As(err, &se) && (se.Class == chat.Permanent || se.Class == chat.Gone)
 }

@@ -2,9 +2,11 @@ package events_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -163,24 +165,92 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	})
-	t.Run("the edited message is gone", func(t *testing.T) {
+	t.Run("temporary for as long as the far side says", func(t *testing.T) {
 		t.Parallel()
 		in(t, editing, func(t *testing.T, s *system) {
-			j := s.create("C1", "deploy")
-			after(time.Second)
-			s.failing(func(m chat.Outbound) error {
-				if m.Edit != nil {
-					return class(chat.Permanent, 0)
+			var tries atomic.Int32
+			s.failing(func(chat.Outbound) error {
+				if tries.Add(1) == 1 {
+					return class(chat.Temporary, 90*time.Second)
 				}
 				return nil
 			})
-			s.succeed(j.ID, "done")
-			after(time.Second)
-			wantLooks(t, s, "waiting", "succeeded")
-			if s.ref(j.ID).ID != "m2" {
-				t.Errorf("the job is shown by %+v", s.ref(j.ID))
+			s.say("C1", "a", "one")
+			after(89 * time.Second)
+			if tries.Load() != 1 {
+				t.Errorf("%d tries", tries.Load())
 			}
+			after(2 * time.Second)
+			wantLooks(t, s, "one")
 		})
+	})
+}
+
+func TestAMessageThatWasDeletedIsSentAnew(t *testing.T) {
+	t.Parallel()
+	for _, c := range []chat.Class{chat.Permanent, chat.Gone} {
+		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
+			in(t, editing, func(t *testing.T, s *system) {
+				deleted := "m1"
+				j := s.create("C1", "deploy")
+				after(time.Second)
+				s.failing(func(m chat.Outbound) error {
+					if m.Edit != nil && m.Edit.ID == deleted {
+						return class(c, 0)
+					}
+					return nil
+				})
+				s.move(j.ID, job.Sent, "", nil)
+				after(time.Second)
+				s.output(j.ID, "live\n")
+				after(time.Second)
+				s.say("C1", "a", "hello")
+				after(time.Second)
+				s.succeed(j.ID, "done")
+				after(time.Second)
+				wantLooks(t, s, "waiting", "running", "m2=running", "hello", "m2=succeeded")
+				if s.ref(j.ID).ID != "m2" || len(s.given()) != 0 {
+					t.Errorf("the job is shown by %+v, given up: %+v", s.ref(j.ID), s.given())
+				}
+
+				deleted = "m4"
+				long := s.create("C1", "deploy")
+				after(31 * time.Second)
+				s.succeed(long.ID, "done")
+				after(time.Second)
+				all := s.messages()
+				if last := all[len(all)-1]; last.Edit != nil || last.Mention == nil || last.Card == nil {
+					t.Errorf("the result of a long job came as %+v", last)
+				}
+			})
+		})
+	}
+}
+
+func TestConversationsThatHangHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := beginWith(t, newWorld(), &channel{caps: editing, hangs: func(m chat.Outbound) bool { return m.To.Key != "good" }})
+		defer s.stop()
+		for i := range 600 {
+			for k := range 50 {
+				if i%60 == 0 {
+					s.say(fmt.Sprint("bad", k), fmt.Sprintf("bad%d.%d", k, i), "bad")
+				}
+			}
+			s.say("good", fmt.Sprint("good", i), "good")
+			after(time.Second)
+			if got := len(s.messages()); got != i+1 {
+				t.Fatalf("%d of %d others were told", got, i+1)
+			}
+		}
+		if n := s.count("Park"); n < 50*8 {
+			t.Errorf("conversations that hang were tried %d times", n)
+		}
+		if len(s.given()) != 0 {
+			t.Errorf("given up: %d", len(s.given()))
+		}
 	})
 }
 

@@ -231,7 +231,7 @@ func (s *server) liveFailed(ctx context.Context, lj *liveJob, err error) {
 	case chat.RateLimited:
 		s.again(lj, max(se.RetryAfter, 2*lj.every))
 	case chat.Temporary:
-		s.again(lj, 5*lj.every)
+		s.again(lj, max(se.RetryAfter, 5*lj.every))
 	default:
 		s.unfollow(s.c, lj.job.ID)
 	}

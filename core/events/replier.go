@@ -69,8 +69,10 @@ type ReplierConfig struct {
 
 	// Node names this process in the consumer group; empty stands for "local".
 	Node string
-	// PerAccount is how many conversations of an account are served at once;
-	// 0 stands for 16. One account that hangs takes no other's place.
+	// PerAccount is how many conversations of an account are served at once,
+	// not counting those that take long; 0 stands for 16. Half as many again
+	// are for those that failed last. Neither an account nor a conversation
+	// that hangs takes another's place.
 	PerAccount int
 	// SendTimeout bounds one Send; 0 stands for 30 s.
 	SendTimeout time.Duration

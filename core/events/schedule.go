@@ -14,9 +14,10 @@ type conversation struct {
 	id   convID
 	term *term
 
-	waiting bool // stands in its lane
-	served  bool // a worker serves it
-	again   bool // there is more to do once it has been served
+	waiting bool  // stands in its line
+	line    *line // in which it stands, or stood last
+	served  bool  // a worker serves it
+	again   bool  // there is more to do once it has been served
 	timer   *time.Timer
 	notYet  time.Time // parked until then
 	live    map[string]*liveJob
@@ -50,20 +51,43 @@ func (c *conversation) idle() bool {
 		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0
 }
 
-// lane is the line of conversations that wait for one account, so that an
-// account which hangs holds up no other.
+const (
+	// patience is how long a message may take before its worker's place goes to
+	// another, so that conversations which hang hold up no other.
+	patience = 200 * time.Millisecond
+	// maxLent bounds the places of a line that are lent.
+	maxLent = 256
+)
+
+// lane is what waits for one account, so that an account which hangs holds up
+// no other. Conversations whose last delivery failed have a line of their own:
+// they may well hang again.
 type lane struct {
-	waiting []*conversation
-	workers int
+	good, failing line
 	// pausedUntil is set while the account's credentials do not work.
 	pausedUntil time.Time
 	pauses      int
 	orphan      bool // it was said that the config lacks the account
 }
 
+func (l *lane) lineOf(c *conversation) *line {
+	if c.tries > 0 {
+		return &l.failing
+	}
+	return &l.good
+}
+
+// line is conversations that wait for a worker. It is guarded by Replier.mu.
+type line struct {
+	waiting []*conversation
+	places  int // for workers
+	workers int // that have a place
+	lent    int // workers whose place was given to another
+}
+
 // next takes the conversation that has waited longest, leaving out those whose
 // term is over, or returns nil.
-func (l *lane) next() *conversation {
+func (l *line) next() *conversation {
 	for len(l.waiting) > 0 {
 		c := l.waiting[0]
 		l.waiting[0] = nil
@@ -121,11 +145,45 @@ func (r *Replier) enqueue(c *conversation) {
 	}
 	c.stopTimer()
 	c.waiting = true
-	l := r.lane(c.id.account)
-	l.waiting = append(l.waiting, c)
-	if l.workers < r.cfg.PerAccount {
+	c.line = r.lane(c.id.account).lineOf(c)
+	c.line.waiting = append(c.line.waiting, c)
+	r.hire(c.line)
+}
+
+// hire puts a worker on a free place, if there is work. It is called with r.mu
+// held.
+func (r *Replier) hire(l *line) {
+	if len(l.waiting) > 0 && l.workers < l.places {
 		l.workers++
 		r.workers.Go(func() { r.work(l) })
+	}
+}
+
+// lend gives the place of a worker to another once a message takes too long.
+// The caller calls back when the message was sent.
+func (r *Replier) lend(l *line) (back func()) {
+	var lent, done bool // guarded by r.mu
+	timer := time.AfterFunc(patience, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if done || l.lent >= maxLent {
+			return
+		}
+		lent = true
+		l.lent++
+		l.workers--
+		r.hire(l)
+	})
+	return func() {
+		if timer.Stop() {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if done = true; lent {
+			l.lent--
+			l.workers++ // perhaps one too many, who leaves after this conversation
+		}
 	}
 }
 
@@ -152,17 +210,24 @@ func (r *Replier) later(c *conversation, wait time.Duration) {
 func (r *Replier) lane(account string) *lane {
 	l := r.accounts[account]
 	if l == nil {
-		l = &lane{}
+		l = &lane{
+			good:    line{places: r.cfg.PerAccount},
+			failing: line{places: (r.cfg.PerAccount + 1) / 2},
+		}
 		r.accounts[account] = l
 	}
 	return l
 }
 
-// work serves conversations of a lane until none waits.
-func (r *Replier) work(l *lane) {
+// work serves conversations of a line until none waits, or another has taken
+// its place.
+func (r *Replier) work(l *line) {
 	for {
 		r.mu.Lock()
-		c := l.next()
+		var c *conversation
+		if l.workers <= l.places {
+			c = l.next()
+		}
 		if c == nil {
 			l.workers--
 			r.mu.Unlock()

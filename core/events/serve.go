@@ -178,9 +178,12 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 		m.Mention = &j.Sender
 	}
 	now, err := s.send(ctx, m)
-	if err != nil && m.Edit != nil && isPermanent(err) {
+	if err != nil && m.Edit != nil && isNoMore(err) {
 		// The message may have been deleted; the status is worth a new one.
 		m.Edit, m.ID = nil, m.ID+".new"
+		if notify {
+			m.Mention = &j.Sender
+		}
 		now, err = s.send(ctx, m)
 	}
 	if err != nil {
@@ -253,6 +256,7 @@ func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Dur
 	if !s.c.term.valid() {
 		return ref, errTermOver
 	}
+	defer s.lend(s.c.line)()
 	ctx, cancel := outlive(ctx, s.c.term.grace)
 	defer cancel()
 	ctx, cancelTimeout := context.WithTimeout(ctx, timeout)

@@ -23,7 +23,9 @@ type channel struct {
 	at   []time.Time
 	num  int
 	fail func(m chat.Outbound) error
-	runs func(ctx context.Context) error
+	// hangs tells for which messages Send waits for the end of its context.
+	hangs func(m chat.Outbound) bool
+	runs  func(ctx context.Context) error
 }
 
 func (c *channel) Run(ctx context.Context) error {
@@ -36,7 +38,11 @@ func (c *channel) Run(ctx context.Context) error {
 
 func (c *channel) Capabilities() chat.Capabilities { return c.caps }
 
-func (c *channel) Send(_ context.Context, m chat.Outbound) (chat.MessageRef, error) {
+func (c *channel) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
+	if c.hangs != nil && c.hangs(m) {
+		<-ctx.Done()
+		return chat.MessageRef{}, ctx.Err()
+	}
 	c.mu.Lock()
 	fail := c.fail
 	c.mu.Unlock()
