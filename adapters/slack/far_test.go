@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -405,6 +406,21 @@ func (f *far) Expect(m chattest.Message) chat.Inbound {
 		in.Conversation.Quota = &chat.Quota{Messages: 5}
 	}
 	return in
+}
+
+// Delete implements chattest.Deletes.
+func (f *far) Delete(t *testing.T, conversation int) {
+	t.Helper()
+	all := f.Shown(t)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, shown := range slices.Backward(all) {
+		if shown.Conversation == conversation {
+			f.posts = slices.Delete(f.posts, i, i+1)
+			return
+		}
+	}
+	t.Fatalf("there is no message in conversation %d", conversation)
 }
 
 // Shown implements chattest.Far.

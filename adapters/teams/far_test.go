@@ -92,6 +92,7 @@ type microsoft struct {
 type post struct {
 	conversation, replyTo string
 	body                  []byte
+	deleted               bool
 }
 
 // place is a conversation of the far side.
@@ -221,7 +222,7 @@ func (f *microsoft) connector(answer func(int, any), r *http.Request) {
 	switch r.Method {
 	case http.MethodPut:
 		var at int
-		if n, _ := fmt.Sscanf(p.replyTo, "sent-%d", &at); n != 1 || at >= len(f.posts) || f.posts[at].conversation != id {
+		if n, _ := fmt.Sscanf(p.replyTo, "sent-%d", &at); n != 1 || at >= len(f.posts) || f.posts[at].conversation != id || f.posts[at].deleted {
 			answer(http.StatusNotFound, map[string]any{"error": map[string]any{"code": "ActivityNotFoundInConversation"}})
 			return
 		}
@@ -331,10 +332,26 @@ func placeOf(id string) int {
 	return slices.IndexFunc(places, func(p place) bool { return p.id == id })
 }
 
+func (f *microsoft) Delete(t *testing.T, conversation int) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range slices.Backward(f.posts) {
+		if placeOf(p.conversation) == conversation && !p.deleted {
+			f.posts[i].deleted = true
+			return
+		}
+	}
+	t.Fatalf("there is no message in conversation %d", conversation)
+}
+
 func (f *microsoft) Shown(t *testing.T) []chattest.Shown {
 	t.Helper()
 	all := make([]chattest.Shown, 0)
 	for _, sent := range f.sent() {
+		if sent.deleted {
+			continue
+		}
 		s, err := asShown(sent.body)
 		if err != nil {
 			t.Errorf("what was sent cannot be shown: %v", err)

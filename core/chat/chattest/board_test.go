@@ -34,6 +34,7 @@ type board struct {
 	locked bool
 	said   map[chattest.Message]pagerEvent
 	posts  []pagerPost
+	gone   map[int]bool // which of them were deleted
 }
 
 // adapter is what calls to the host go to, which a restart replaces.
@@ -59,7 +60,7 @@ var places = []pagerRef{{"R1", ""}, {"R1", "T1"}, {"R2", ""}}
 
 func startBoard(fault string) func(*testing.T, chat.Env) chattest.Far {
 	return func(t *testing.T, env chat.Env) chattest.Far {
-		b := &board{fault: fault, said: map[chattest.Message]pagerEvent{}}
+		b := &board{fault: fault, said: map[chattest.Message]pagerEvent{}, gone: map[int]bool{}}
 		b.srv = httptest.NewServer(http.HandlerFunc(b.serve))
 		t.Cleanup(b.srv.Close)
 		b.set(newPager(env, b.srv.URL, fault))
@@ -104,6 +105,10 @@ func (b *board) serve(w http.ResponseWriter, r *http.Request) {
 	at := len(b.posts)
 	if id, ok := strings.CutPrefix(r.URL.Path, "/messages/"); ok {
 		at, _ = strconv.Atoi(id)
+		if b.gone[at] {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
 		b.posts[at] = post
 	} else {
 		b.posts = append(b.posts, post)
@@ -211,6 +216,18 @@ func (b *board) Click(t *testing.T, label string, person int) chattest.Receipt {
 	return b.receipt(e)
 }
 
+func (b *board) Delete(t *testing.T, conversation int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, post := range slices.Backward(b.posts) {
+		if places[conversation] == (pagerRef{post.Room, post.Thread}) {
+			b.gone[i] = true
+			return
+		}
+	}
+	t.Fatalf("there is no message in conversation %d", conversation)
+}
+
 func (b *board) Expect(m chattest.Message) chat.Inbound {
 	in := chat.Inbound{
 		Sender:       chat.Sender{Account: chattest.Account, Workspace: "W1", User: fmt.Sprint("U", m.Person)},
@@ -229,7 +246,10 @@ func (b *board) Shown(*testing.T) []chattest.Shown {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []chattest.Shown
-	for _, post := range b.posts {
+	for i, post := range b.posts {
+		if b.gone[i] {
+			continue
+		}
 		s := chattest.Shown{Conversation: slices.Index(places, pagerRef{post.Room, post.Thread}), Files: post.Files}
 		for _, m := range pagerMarkup.FindAllStringSubmatch(post.Text, -1) {
 			s.Notified = append(s.Notified, m[2])

@@ -23,10 +23,10 @@
 //
 // What Start returns implements [Far], and of the optional interfaces those
 // that the channel has: [Redelivers], [Restarts], [Requests], [Breaks],
-// [Locks], [Clicks], [Joins], [Follows]. Tests of what a channel does not have are
-// skipped and say why; `go test -v` shows them. What an adapter plainly has, its
-// harness may not leave out: that is checked first. The suite starts a far side for
-// each of its tests, so starting one must be cheap.
+// [Locks], [Clicks], [Deletes], [Joins], [Follows]. Tests of what a channel does
+// not have are skipped and say why; `go test -v` shows them. What an adapter plainly
+// has, its harness may not leave out: that is checked first. The suite starts a far
+// side for each of its tests, so starting one must be cheap.
 //
 // # What it checks
 //
@@ -49,7 +49,8 @@
 // work make Run or Send fail, and nothing else.
 //
 // Outbound: replies and edits come where they were asked for, also after a
-// restart, with references that went through JSON; text is shown as it is and
+// restart, with references that went through JSON; an edit of what was deleted
+// is not tried for ever; text is shown as it is and
 // notifies nobody but who is meant; quotas, files, many replies at once.
 //
 // Cards: every state can be read, an edit takes the place of what it edits,

@@ -77,8 +77,8 @@ var BadKinds = []string{
 }
 
 // Far is a far side and the adapter that works with it. Optional abilities are
-// the interfaces Redelivers, Restarts, Requests, Breaks, Locks, Clicks, Joins
-// and Follows.
+// the interfaces Redelivers, Restarts, Requests, Breaks, Locks, Clicks, Deletes,
+// Joins and Follows.
 type Far interface {
 	Adapter() chat.Adapter
 	// Say has a person write a message, and returns when the adapter has
@@ -133,6 +133,12 @@ type Clicks interface {
 	// Click has somebody click on the newest button of that label. Clicking
 	// again is a second click, not a redelivery.
 	Click(t *testing.T, label string, person int) Receipt
+}
+
+// Deletes is a Far where what the adapter sent can be deleted.
+type Deletes interface {
+	// Delete deletes the newest message of the conversation.
+	Delete(t *testing.T, conversation int)
 }
 
 // Joins is a Far where Skadi can be added to a conversation.

@@ -39,6 +39,16 @@ func runOutbound(t *testing.T, h Harness) {
 			s.edits(t, c)
 		}
 	})
+	t.Run("EditOfWhatWasDeleted", func(t *testing.T) {
+		s := start(t, h)
+		far, ok := s.Far.(Deletes)
+		if !ok || !s.Adapter().Capabilities().Edit {
+			t.Skip("the channel cannot edit, or what was sent cannot be deleted")
+		}
+		for c := range h.Conversations {
+			s.editsDeleted(t, far, c)
+		}
+	})
 	t.Run("Files", func(t *testing.T) {
 		s := start(t, h)
 		if !s.Adapter().Capabilities().Files {
@@ -124,6 +134,27 @@ func (s *setup) edits(t *testing.T, c int) {
 	for _, text := range texts[:2] {
 		s.hides(t, text)
 	}
+}
+
+// editsDeleted edits a message that was deleted: the adapter sends a new one, or
+// says that there is nothing to edit, so that core does.
+func (s *setup) editsDeleted(t *testing.T, far Deletes, c int) {
+	t.Helper()
+	first, second := fmt.Sprintf("deleted in %d", c), fmt.Sprintf("in its place in %d", c)
+	m := outbound(first, s.conversation(t, c), first)
+	ref := s.send(t, m)
+	far.Delete(t, c)
+	s.hides(t, first)
+	m.ID, m.Text, m.Edit = second, second, &ref
+	if _, err := s.Adapter().Send(t.Context(), m); err != nil {
+		var se *chat.SendError
+		if !errors.As(err, &se) || se.Class != chat.Permanent && se.Class != chat.Gone {
+			t.Errorf("an edit of what was deleted failed with %v, want permanent or gone", err)
+		}
+		m.ID, m.Edit = m.ID+".new", nil
+		s.send(t, m)
+	}
+	s.shows(t, c, second)
 }
 
 // attaches sends files: one, one with awkward text, and several.

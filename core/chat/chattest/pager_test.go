@@ -356,7 +356,11 @@ func (p *pager) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, err
 	if m.Edit != nil && !p.is("edits by a new message") {
 		path += "/" + m.Edit.ID
 	}
-	return p.call(ctx, path, post)
+	ref, err := p.call(ctx, path, post)
+	if m.Edit != nil && err != nil && p.is("edits what is no more for ever") {
+		err = &chat.SendError{Class: chat.Temporary, Err: err}
+	}
+	return ref, err
 }
 
 var errSpent = errors.New("no more may be said in answer to it")

@@ -127,6 +127,7 @@ var mutants = map[string]string{
 	"tells a secret":                    "Failing/Status500",
 	"replies beside the thread":         "Outbound/ReplyComesWhereItWasAsked",
 	"edits by a new message":            "Outbound/Edit",
+	"edits what is no more for ever":    "Outbound/EditOfWhatWasDeleted",
 	"drops files":                       "Outbound/Files",
 	"does not escape":                   "Outbound/AwkwardText/mentions",
 	"too long for the channel":          "Outbound/AsLongAsAllowed/escaped",
