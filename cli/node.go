@@ -53,6 +53,7 @@ type node struct {
 	accounts *events.Accounts
 	relay    *events.Relay
 	replier  *events.Replier
+	telling  *telling
 	intake   *intake.Intake
 	mounts   map[string]http.Handler
 
@@ -89,6 +90,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		tokens:   access.NewTokens(b, time.Now),
 		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts: events.NewAccounts(time.Now, log),
+		telling:  newTelling(b),
 		mounts:   map[string]http.Handler{},
 	}
 	n.jobs = job.New(job.Config{
@@ -100,7 +102,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: b, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
+		Store: n.telling, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
 		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
 		Local: localAccounts(cfg), Clock: time.Now, Logger: log,
 	})
@@ -192,6 +194,7 @@ func (n *node) api(metricsElsewhere bool) *httpapi.API {
 		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,
 	})
+	api.Registry().MustRegister(n.telling)
 	if c, ok := n.queue.eventQueue.(prometheus.Collector); ok {
 		api.Registry().MustRegister(c)
 	}

@@ -54,7 +54,7 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 	root.AddCommand(
 		upCommand(), serveCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
-		nodesCommand(), accountsCommand(), teamsCommand(), migrateCommand(), storeCommand(), configCommand(), versionCommand(),
+		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(), migrateCommand(), storeCommand(), configCommand(), versionCommand(),
 	)
 	return root
 }

@@ -224,6 +224,7 @@ agents create
 agents rotate
 agents remove
 nodes
+undelivered
 tokens
 tokens create
 tokens list
