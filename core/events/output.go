@@ -50,7 +50,7 @@ func (s *server) output(ctx context.Context, e job.Event) (chat.Outbound, error)
 // renderOutput makes the message that shows a job's output.
 func renderOutput(j job.Job, output string, page int, caps chat.Capabilities) chat.Outbound {
 	head := fmt.Sprintf("%s #%s %s · %s", j.Status.Mark().Symbol(), j.Code(), j.Agent, oneLine(j.Message, titleBytes))
-	shown := strings.TrimRight(output, "\n")
+	shown := strings.TrimRight(chat.Readable(output), "\n") // as adapters show it, for pages of the right length
 	switch {
 	case shown == "":
 		return chat.Outbound{Text: clip(head+"\n"+silence(j), caps.MaxBytes)}

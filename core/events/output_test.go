@@ -58,7 +58,7 @@ func TestPagesAreAllOfTheOutput(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(t, "lines") {
 			b.WriteString(strings.Repeat(rapid.String().Draw(t, "word"), rapid.IntRange(1, 30).Draw(t, "times")) + "x\n")
 		}
-		output, caps := b.String(), chat.Capabilities{MaxBytes: rapid.IntRange(200, 3000).Draw(t, "limit")}
+		output, caps := chat.Readable(b.String()), chat.Capabilities{MaxBytes: rapid.IntRange(200, 3000).Draw(t, "limit")}
 		s.job.Status = rapid.SampledFrom([]job.Status{job.Sent, job.Succeeded}).Draw(t, "status")
 		var shown strings.Builder
 		for page := 1; ; page++ {

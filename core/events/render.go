@@ -50,9 +50,9 @@ func render(s shown, caps chat.Capabilities) chat.Outbound {
 		short := tailOf(out, room-len(card.More)-1)
 		card.OutputStart += int64(len(out) - len(short))
 		card.Output, out = short, short
-		if caps.Buttons {
-			card.Buttons = append(card.Buttons, chat.Button{Label: "Show output", Command: "output " + card.Code})
-		}
+	}
+	if caps.Buttons && !caps.Append && card.OutputStart > 0 {
+		card.Buttons = append(card.Buttons, chat.Button{Label: "Show output", Command: "output " + card.Code})
 	}
 	return chat.Outbound{
 		ID: s.event.ID(), To: *s.job.Conversation,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,14 @@ func TestRender(t *testing.T) {
 			}
 			golden(t, name+"."+channel+".txt", fmt.Sprintf("%s\n\n-- %d bytes, files %v --\n%s\n", m.Text, len(m.Text), m.Files, data))
 		}
+	}
+	long := looks()["long"]
+	long.event.Status = job.Sent
+	if m := renderLive(long, channels["rich"]); len(m.Files) != 0 || m.Card.More != "" ||
+		!slices.Equal(m.Card.Buttons, []chat.Button{
+			{Label: "Cancel", Command: "cancel " + m.Card.Code, Danger: true}, {Label: "Show output", Command: "output " + m.Card.Code},
+		}) {
+		t.Errorf("a running job with much output has the buttons %+v", m.Card)
 	}
 	golden(t, "farewell.txt", farewell(looks()["failed"]).Text+"\n")
 }
