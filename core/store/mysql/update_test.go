@@ -68,3 +68,42 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAlike changes more jobs than one statement takes in the same way, of
+// which some are that way already.
+func TestManyAlike(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, Config{})
+	ids := make([]string, alikeRows+3)
+	for i := range ids {
+		ids[i] = putJob(t, s, "web-1", nil).ID
+	}
+	hold := func(ids []string, lease string) {
+		t.Helper()
+		us, err := s.Update(t.Context(), job.ByID("default", ids...), to(job.Queuing, job.Queuing, func(j *job.Job) { j.Lease = lease }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range us {
+			if u.Err != nil {
+				t.Fatal(u.Err)
+			}
+		}
+	}
+	hold(ids[:2], "one")
+	hold(ids[1:2], "two")
+	hold(ids, "two")
+	for i, id := range ids {
+		j, err := s.Job(t.Context(), "default", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := int64(2)
+		if i < 2 {
+			want = int64(3 + i)
+		}
+		if j.Lease != "two" || j.Version != want {
+			t.Fatalf("job %d has lease %q at version %d, want two at %d", i, j.Lease, j.Version, want)
+		}
+	}
+}
