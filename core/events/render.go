@@ -51,7 +51,8 @@ func render(s shown, caps chat.Capabilities) chat.Outbound {
 		card.OutputStart += int64(len(out) - len(short))
 		card.Output, out = short, short
 	}
-	if caps.Buttons && !caps.Append && card.OutputStart > 0 {
+	// A click counts once, so the button waits until all of the output is there.
+	if caps.Buttons && card.Final && card.More != "" {
 		card.Buttons = append(card.Buttons, chat.Button{Label: "Show output", Command: "output " + card.Code})
 	}
 	return chat.Outbound{
