@@ -3,13 +3,15 @@
 const cardType = 'application/vnd.microsoft.card.adaptive';
 // Teams takes about 100 KB; bots are told to stay below 80.
 const mostBytes = 100 << 10;
+// Two processes may read the clock this differently, in milliseconds.
+const clockError = 20;
 
 export class Connector {
   constructor(tokens, bot) {
     // members are the conversations that the bot is in, each with the IDs of
     // its activities; complaints is what a bot must never do.
     Object.assign(this, { tokens, bot, members: new Map(), posts: [], byID: new Map(), complaints: [], typing: [] });
-    Object.assign(this, { faults: [], faulted: {}, held: null, last: 1_800_000_000_000 });
+    Object.assign(this, { notBefore: new Map(), faults: [], faulted: {}, held: null, last: 1_800_000_000_000 });
   }
 
   // hears notes an activity that the bot was told of.
@@ -22,10 +24,17 @@ export class Connector {
   // serve answers one call, or returns null if it is to have no answer. parts
   // are those of its path after /v3/conversations/.
   async serve({ method, parts, headers, body }) {
-    const fault = this.fault(method);
+    const [conversation, activities, id] = parts;
+    if (Date.now() < (this.notBefore.get(conversation) ?? 0)) {
+      this.complaints.push(`${conversation} was called before its Retry-After was over`);
+    }
+    // Nobody repeats that somebody types, so that would use up a fault.
+    const fault = /"type":"typing"/.test(body) ? null : this.fault();
     if (fault) {
-      const headers = fault.retry_after ? { 'Retry-After': String(fault.retry_after) } : {};
-      return { status: fault.status, headers, body: errorOf(fault) };
+      if (fault.status === 0) return null;
+      if (!fault.retry_after) return { status: fault.status, body: errorOf(fault) };
+      this.notBefore.set(conversation, Date.now() + fault.retry_after * 1000 - clockError);
+      return { status: fault.status, headers: { 'Retry-After': String(fault.retry_after) }, body: errorOf(fault) };
     }
     if (!(await this.tokens.trusts(headers.authorization))) {
       this.count('401');
@@ -35,7 +44,6 @@ export class Connector {
       this.held.calls++;
       if ((await this.held.ended) === 'dropped') return null;
     }
-    const [conversation, activities, id] = parts;
     const known = activities === 'activities' && (method === 'POST' ? parts.length <= 3 : method === 'PUT' && parts.length === 3);
     if (!known) {
       return this.refuse(404, 'NotFound', `there is no ${method} of ${parts.join('/')}`);
@@ -53,12 +61,12 @@ export class Connector {
     return method === 'PUT' ? this.edit(conversation, id, activity) : this.post(conversation, id, activity);
   }
 
-  // fault returns how a call fails, if calls fail now.
-  fault(method) {
-    const at = this.faults.findIndex((f) => !f.method || f.method === method);
-    if (at < 0) return null;
-    const fault = this.faults[at];
-    if (fault.times && --fault.times === 0) this.faults.splice(at, 1);
+  // fault returns how a call fails, if calls fail now. The status 0 is a
+  // connection that breaks.
+  fault() {
+    const [fault] = this.faults;
+    if (!fault) return null;
+    if (fault.times && --fault.times === 0) this.faults.shift();
     this.count(String(fault.status));
     return fault;
   }
