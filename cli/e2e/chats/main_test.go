@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for something that should come soon.
 // Nothing is judged by it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // bin is the folder of the programs under test, and of what npm installs.
 var bin string

@@ -67,6 +67,7 @@ func newSite(t *testing.T, adapters, rules string) *site {
 	s.write("skadi.yaml", fmt.Sprintf(`listen: %s
 public_url: http://%[1]s
 log: {level: debug}
+times: {offer: 2s} # so that a killed server's offers are soon made again
 store: {driver: sqlite, path: %q}
 adapters:
 %s
