@@ -16,6 +16,7 @@ import (
 
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
@@ -71,6 +72,7 @@ func kinds() []config.Kind {
 
 func configCheck() *cobra.Command {
 	var file string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with a config file, and what is worth a second look",
@@ -78,50 +80,127 @@ func configCheck() *cobra.Command {
 and column; warnings are for what is allowed and worth a second look. The
 addresses to enter at the far side of adapters that are called over HTTP are
 printed. Exit code 1 if the file has an error.`,
-		Example: "  skadi config check\n  skadi config check -c /etc/skadi/skadi.yaml",
+		Example: "  skadi config check\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
-			if err != nil {
-				return err
+			k := &checked{file: file}
+			err := k.run(c.Context())
+			if asJSON {
+				return k.printJSON(c.OutOrStdout(), err)
 			}
-			k := &checked{file: file, cfg: cfg, out: c.OutOrStdout(), err: c.ErrOrStderr()}
-			return k.run(c.Context())
+			return k.print(c.OutOrStdout(), c.ErrOrStderr(), err)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
-// checked is one run of `skadi config check`.
+// checked is one run of `skadi config check`, and what it found.
 type checked struct {
-	file     string
-	cfg      *config.Config
-	out, err io.Writer
+	file      string
+	cfg       *config.Config
+	warnings  []string
+	addresses []address
+}
+
+// address is where the far side calls an account.
+type address struct {
+	Account string `json:"account"`
+	Kind    string `json:"kind"`
+	// Where names the place at the far side, if its adapter knows it.
+	Where string `json:"where,omitempty"`
+	URL   string `json:"url"`
 }
 
 func (k *checked) run(ctx context.Context) error {
-	policy, err := access.New(k.cfg.Access)
+	cfg, err := config.Load(k.file)
 	if err != nil {
 		return err
 	}
-	addresses, err := k.accounts()
+	k.cfg = cfg
+	policy, err := access.New(cfg.Access)
 	if err != nil {
 		return err
 	}
-	for _, w := range k.cfg.Warnings() {
+	if err := k.accounts(); err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings() {
 		k.warn("%v", w)
 	}
 	k.openRules(ctx, policy)
-	fmt.Fprintf(k.out, "%s is fine: %s\n", k.file, k.summary())
-	for _, a := range addresses {
-		fmt.Fprintln(k.out, a)
-	}
 	return nil
 }
 
 func (k *checked) warn(format string, args ...any) {
-	fmt.Fprintf(k.err, "warning: "+format+"\n", args...)
+	k.warnings = append(k.warnings, fmt.Sprintf(format, args...))
+}
+
+// print tells a person. failed is what is wrong with the file, if anything.
+func (k *checked) print(out, errs io.Writer, failed error) error {
+	for _, w := range k.warnings {
+		fmt.Fprintf(errs, "warning: %s\n", w)
+	}
+	if failed != nil {
+		return failed
+	}
+	fmt.Fprintf(out, "%s is fine: %s\n", k.file, k.summary())
+	account := ""
+	for _, a := range k.addresses {
+		switch {
+		case a.Where == "":
+			fmt.Fprintf(out, "  %s (%s) is called at %s\n", a.Account, a.Kind, a.URL)
+			continue
+		case a.Account != account:
+			fmt.Fprintf(out, "  %s (%s): enter at the far side\n", a.Account, a.Kind)
+		}
+		account = a.Account
+		fmt.Fprintf(out, "    %s: %s\n", a.Where, a.URL)
+	}
+	return nil
+}
+
+// fault is one error in the file. Line and column are 0 for one that is about
+// the whole of it.
+type fault struct {
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// printJSON tells a program the same as print.
+func (k *checked) printJSON(out io.Writer, failed error) error {
+	err := printJSON(out, struct {
+		File      string    `json:"file"`
+		OK        bool      `json:"ok"`
+		Errors    []fault   `json:"errors"`
+		Warnings  []string  `json:"warnings"`
+		Addresses []address `json:"addresses"`
+	}{k.file, failed == nil, faultsIn(failed, []fault{}), append([]string{}, k.warnings...), append([]address{}, k.addresses...)})
+	if err == nil && failed != nil {
+		return exitWith(exitFailed)
+	}
+	return err
+}
+
+// faultsIn appends the faults that err is made of.
+func faultsIn(err error, to []fault) []fault {
+	var many interface{ Unwrap() []error }
+	var one *strictyaml.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &many):
+		for _, inner := range many.Unwrap() {
+			to = faultsIn(inner, to)
+		}
+	case errors.As(err, &one):
+		to = append(to, fault{one.Line, one.Column, one.Path, one.Detail})
+	default:
+		to = append(to, fault{Detail: err.Error()})
+	}
+	return to
 }
 
 func (k *checked) summary() string {
@@ -139,12 +218,12 @@ func (k *checked) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// accounts makes each adapter, which checks its block, and returns the
-// addresses of those that are called over HTTP.
-func (k *checked) accounts() (addresses []string, err error) {
+// accounts makes each adapter, which checks its block, and notes the addresses
+// of those that are called over HTTP.
+func (k *checked) accounts() error {
 	factories := adapters.Factories()
 	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
-		return nil, err
+		return err
 	}
 	var errs []error
 	for _, a := range k.cfg.Adapters {
@@ -154,14 +233,14 @@ func (k *checked) accounts() (addresses []string, err error) {
 			continue
 		}
 		if _, ok := adapter.(chat.Pushed); ok {
-			addresses = append(addresses, k.addresses(a, adapter)...)
+			k.addressesOf(a, adapter)
 		}
 	}
-	return addresses, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// addresses are the lines about where the far side calls an account.
-func (k *checked) addresses(a config.Adapter, adapter chat.Adapter) []string {
+// addressesOf notes where the far side calls an account.
+func (k *checked) addressesOf(a config.Adapter, adapter chat.Adapter) {
 	base := strings.TrimSuffix(k.cfg.PublicURL, "/")
 	if base == "" {
 		k.warn("public_url is not set, so the addresses of %s are not known in full", a.Name)
@@ -170,13 +249,12 @@ func (k *checked) addresses(a config.Adapter, adapter chat.Adapter) []string {
 	base += httpapi.MountPath(a.Name)
 	entered, ok := adapter.(chat.Entered)
 	if !ok {
-		return []string{fmt.Sprintf("  %s (%s) is called at %s", a.Name, a.Kind, base)}
+		k.addresses = append(k.addresses, address{Account: a.Name, Kind: a.Kind, URL: base})
+		return
 	}
-	lines := []string{fmt.Sprintf("  %s (%s): enter at the far side", a.Name, a.Kind)}
 	for _, e := range entered.Endpoints() {
-		lines = append(lines, fmt.Sprintf("    %s: %s", e.Where, base+e.Path))
+		k.addresses = append(k.addresses, address{a.Name, a.Kind, e.Where, base + e.Path})
 	}
-	return lines
 }
 
 // checkEnv is the host of an adapter that is made and never run.

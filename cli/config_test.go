@@ -58,6 +58,66 @@ func TestCheckPrintsAddresses(t *testing.T) {
 	}
 }
 
+// TestCheckJSON holds that a program is told the same as a person.
+func TestCheckJSON(t *testing.T) {
+	t.Parallel()
+	check := func(text string) (code int, stdout string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "skadi.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		code = Main([]string{"config", "check", "--json", "-c", file}, strings.NewReader(""), &out, &errs)
+		if errs.Len() > 0 {
+			t.Errorf("stderr: %s", &errs)
+		}
+		if strings.Contains(out.String(), "hunter2") {
+			t.Error("a secret is shown")
+		}
+		var indented any
+		if err := json.Unmarshal(out.Bytes(), &indented); err != nil {
+			t.Fatalf("%v: %s", err, &out)
+		}
+		indented.(map[string]any)["file"] = "skadi.yaml"
+		compact, err := json.Marshal(indented)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code, string(compact)
+	}
+	for name, c := range map[string]struct {
+		text string
+		code int
+		want string
+	}{
+		"an empty file": {"{}", 0, `{"addresses":[],"errors":[],"file":"skadi.yaml","ok":true,"warnings":[]}`},
+		"two faults": {
+			"stor: {}\nlisten: 127.0.0.1:0\nlisten: 127.0.0.1:0\n", 1,
+			`{"addresses":[],"errors":[` +
+				`{"column":1,"detail":"unknown key \"stor\", did you mean \"store\"?","line":1},` +
+				`{"column":1,"detail":"key \"listen\" is here twice; the first is in line 2","line":3}],` +
+				`"file":"skadi.yaml","ok":false,"warnings":[]}`,
+		},
+	} {
+		if code, got := check(c.text); code != c.code || got != c.want {
+			t.Errorf("%s: exit code %d\n got %s\nwant %s", name, code, got, c.want)
+		}
+	}
+	code, got := check("public_url: https://skadi.example.com\nadapters:\n" + slackHTTP + teamsBot)
+	for _, want := range []string{
+		`"ok":true`, `{"account":"work-teams","kind":"teams","url":"https://skadi.example.com/adapters/work-teams/messages","where":"Azure Bot, Configuration, Messaging endpoint"}`,
+		`a secret stands in the file as it is`,
+	} {
+		if code != 0 || !strings.Contains(got, want) {
+			t.Errorf("exit code %d, and no %s in %s", code, want, got)
+		}
+	}
+	if code, got := check("adapters:\n  - {name: x, kind: slakc}\n"); code != 1 || !strings.Contains(got, `"line":2`) || !strings.Contains(got, `slack`) {
+		t.Errorf("exit code %d for an unknown kind: %s", code, got)
+	}
+}
+
 func TestCheckRefusesAdapters(t *testing.T) {
 	t.Parallel()
 	cut := func(block, part, by string) string { return strings.Replace(block, part, by, 1) }
