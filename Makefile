@@ -91,4 +91,5 @@ profile: ## Profile a busy server anew for the compiler (default.pgo; see go.dev
 	d=$$(mktemp -d) && cd bench && go build -trimpath -pgo=off -o $$d/profiled ./profiled && \
 	for kind in plain confirmed batch; do \
 		SKADI_CPUPROFILE=$$d/cpu go run . -only life -runs 1 -jobs 60000 -kinds $$kind -skadi $$d/profiled; \
-	done && go tool pprof -proto $$d/cpu.* > ../default.pgo && rm -r $$d
+	done && SKADI_CPUPROFILE=$$d/cpu go run . -only production -runs 2 -jobs 60000 -kinds mysql -skadi $$d/profiled && \
+	go tool pprof -proto $$d/cpu.* > ../default.pgo && rm -r $$d

@@ -53,7 +53,11 @@ func (p *production) all(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, pg.stop()) }()
 		p.table.note("river: PostgreSQL %s, fsync on, 50 producers and 100 workers in one process, FetchCooldown 1 ms (its own tenth of a second makes ten times the workers its most per second). A run ends when the last job is completed.", pg.version(ctx))
 	}
-	for _, part := range []func(context.Context) error{p.life, p.latency, p.fleet, p.history} {
+	parts := []func(context.Context) error{p.life, p.latency, p.fleet, p.history}
+	if p.kinds != nil {
+		parts = parts[:1] // the others have no kinds
+	}
+	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return err
 		}
