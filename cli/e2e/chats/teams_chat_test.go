@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTeams drives one server from many conversations.
 func TestTeams(t *testing.T) {
 	t.Parallel()
 	tm := newTeams(t)
+	finish := longJob(t, tm)
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *teams){
 			"a thread of a channel": inAThread, "a chat": inAChat, "a group chat": inAGroupChat, "delivered again": deliveredAgain,
@@ -26,9 +28,36 @@ func TestTeams(t *testing.T) {
 			})
 		}
 	})
+	finish()
 	tm.clean(t)
 	if s := tm.state(t); s.Granted != 1 {
 		t.Errorf("the bot asked %d times for a token", s.Granted)
+	}
+}
+
+// longJob begins a job, and finish ends it after more than 30 seconds. Since
+// nobody is told of an edit, its asker is then notified by a message of its own.
+func longJob(t *testing.T, tm *teams) (finish func()) {
+	t.Helper()
+	thread := channelThread(30)
+	tm.say(t, thread, grace, agentName+" run wait patient")
+	card := tm.sees(t, thread, "waiting patient")
+	return func() {
+		began := tm.awaitJob(t, "patient", "sent").CreatedAt
+		pause(t.Context(), time.Until(began.Add(31*time.Second)))
+		tm.release("patient")
+		eventually(t, "the asker to be notified", func(context.Context) error {
+			posts := tm.posts(t, thread)
+			if len(posts) != 2 || !slices.Contains(posts[1].Mentions, "29:1"+strings.ReplaceAll(grace.Object, "-", "_")) {
+				return fmt.Errorf("the thread has %+v", posts)
+			}
+			return nil
+		})
+		posts := tm.posts(t, thread)
+		if posts[0].ID != card.ID || !has(posts[0].Text, []string{"done patient", "Succeeded"}) ||
+			!has(posts[1].Text, []string{"<at>Grace Hopper</at>", "run wait patient"}) {
+			t.Errorf("the thread has %+v", posts)
+		}
 	}
 }
 

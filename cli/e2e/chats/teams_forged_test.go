@@ -13,12 +13,15 @@ import (
 // is what is different about the token, activity about what was written.
 func forged(t *testing.T, tm *teams) {
 	thread := channelThread(20)
-	const elsewhere = "https://smba.example.com/emea/"
-	otherTenant := "9d2c8b63-4a1f-4d66-81e8-2e3f40516273"
-	data := func(tenant any) map[string]any {
-		return map[string]any{"tenant": map[string]any{"id": tenant}}
-	}
+	const (
+		elsewhere   = "https://smba.example.com/emea/"
+		otherTenant = "9d2c8b63-4a1f-4d66-81e8-2e3f40516273"
+	)
 	type object = map[string]any
+	data := func(tenant string) object { return object{"tenant": object{"id": tenant}} }
+	from := func(tenant string) object {
+		return object{"id": "29:1ada", "name": ada.Name, "aadObjectId": ada.Object, "tenantId": tenant}
+	}
 	for key, f := range map[string]struct {
 		status        int
 		how, activity object
@@ -44,6 +47,8 @@ func forged(t *testing.T, tm *teams) {
 		"another-channel":  {403, nil, object{"channelId": "webchat"}},
 		"unknown-tenant":   {403, nil, object{"channelData": data(otherTenant)}},
 		"no-tenant":        {403, nil, object{"channelData": data("")}},
+		"foreign-sender":   {403, nil, object{"from": from(otherTenant)}},
+		"foreign-team":     {403, nil, object{"from": from(teamsTenant), "channelData": data(otherTenant)}},
 	} {
 		in := object{"message": teamsMessage{thread, ada, agentName + " run now forged-" + key}, "activity": f.activity}
 		if f.how != nil {

@@ -91,7 +91,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 		tm.far.ask("fail", map[string]any{"status": status, "times": times, "retry_after": retryAfter}, nil)
 	}
 
-	fault(429, 6, 1)
+	fault(429, 4, 6) // longer than Skadi waits by itself
 	tm.ask("limited", asked, keys)
 	tm.answered(asked, keys)
 	fault(412, 2, 0)
@@ -119,7 +119,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 	tm.answered(asked, keys)
 
 	s := tm.state(t)
-	if s.Faulted["429"] != 6 || s.Faulted["412"] != 2 || s.Faulted["0"] != 2 || s.Faulted["502"] != 1 || s.Faulted["401"] == 0 || s.Granted != 2 {
+	if s.Faulted["429"] != 4 || s.Faulted["412"] != 2 || s.Faulted["0"] != 2 || s.Faulted["502"] != 1 || s.Faulted["401"] == 0 || s.Granted != 2 {
 		t.Errorf("calls failed like this: %v, and %d tokens were granted", s.Faulted, s.Granted)
 	}
 	tm.clean(t)
