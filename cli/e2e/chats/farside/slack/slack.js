@@ -59,10 +59,21 @@ const control = {
   // flood has many messages written at a rate, and a share of them delivered
   // again. It returns when all were acknowledged.
   flood: ({ app, count, rate, channels, again, text }) => flood(app, count, rate, channels, again, text),
-  // replies are all that the bot said, by the message that it said it to.
-  replies: () => allMessages().filter((m) => m.bot).map((m) => ({
-    channel: m.channel, thread: m.thread_ts, text: m.text, edits: m.edits.length, asked: messageAt(m.channel, m.thread_ts)?.text ?? "",
-  })),
+  // done is how many messages of the bot's show that a job succeeded.
+  done: () => allMessages().filter((m) => m.bot && wordsOf(m).includes("Succeeded")).length,
+  // asked are all messages that people wrote, with what the bot said in the
+  // thread of each; loose is how many it said elsewhere.
+  asked: () => {
+    const all = allMessages();
+    const asked = new Map(all.filter((m) => !m.bot).map((m) => [m.channel + "/" + m.ts, { text: m.text, told: [] }]));
+    let loose = 0;
+    for (const m of all.filter((one) => one.bot)) {
+      const at = asked.get(m.channel + "/" + m.thread_ts);
+      if (at) at.told.push({ words: wordsOf(m), edits: m.edits.length });
+      else loose++;
+    }
+    return { asked: [...asked.values()], loose };
+  },
 };
 
 function shown(m) {
