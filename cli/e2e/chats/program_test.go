@@ -65,17 +65,6 @@ func (p *program) printed() string {
 	return string(data)
 }
 
-// sees waits until the program has printed a text.
-func (p *program) sees(text string) {
-	p.t.Helper()
-	eventually(p.t, p.label+" to print "+text, func(context.Context) error {
-		if !strings.Contains(p.printed(), text) {
-			return fmt.Errorf("it did not")
-		}
-		return nil
-	})
-}
-
 // end ends the program with the test, and shows its log if that failed.
 func (p *program) end() {
 	if p.cmd != nil {
