@@ -139,7 +139,8 @@ func tokenCommand(db *database, c *cobra.Command, action string, makes bool,
 }
 
 func agentsRemove(db *database) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Remove an agent: it takes no more jobs, and what waits for it is canceled",
 		Example: "  skadi agents remove web-1",
@@ -159,10 +160,15 @@ func agentsRemove(db *database) *cobra.Command {
 			if err := o.audit(ctx, "agent.remove", name); err != nil {
 				return err
 			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"name": name, "removed": true})
+			}
 			fmt.Fprintf(c.ErrOrStderr(), "removed %s\n", name)
 			return nil
 		},
 	}
+	jsonFlag(c, &asJSON)
+	return c
 }
 
 func noSuchAgent(err error, name string) error {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -28,12 +29,14 @@ those of this one. A database that a newer Skadi has written is never changed.`,
 	db := databaseFlags(c)
 	up := migrateUp(db)
 	c.Args, c.RunE = exactly(), up.RunE
+	c.Flags().AddFlag(up.Flags().Lookup("json"))
 	c.AddCommand(up, migrateStatus(db))
 	return c
 }
 
 func migrateUp(db *database) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "up",
 		Short:   "Bring the schema up to date",
 		Example: "  skadi migrate up -c /etc/skadi/skadi.yaml",
@@ -47,10 +50,15 @@ func migrateUp(db *database) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return printSchema(c.OutOrStdout(), p, s)
+			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s is up to date: version %d\n", p, s.Version)
 			return err
 		},
 	}
+	jsonFlag(c, &asJSON)
+	return c
 }
 
 // migrate brings the schema up to date, whatever store.migrate says.
@@ -74,12 +82,17 @@ func (p place) migrate(ctx context.Context) (s store.Schema, err error) {
 	return p.schema(ctx)
 }
 
-// schemaState is what `migrate status` says.
+// schemaState is what `migrate` prints as JSON.
 type schemaState struct {
 	Database string `json:"database"`
 	Version  int64  `json:"version"`
 	Newest   int64  `json:"newest"`
 	State    string `json:"state"`
+}
+
+func printSchema(w io.Writer, p place, s store.Schema) error {
+	state, _ := stateOf(s)
+	return printJSON(w, schemaState{Database: p.String(), Version: s.Version, Newest: s.Newest, State: state})
 }
 
 func migrateStatus(db *database) *cobra.Command {
@@ -100,7 +113,7 @@ func migrateStatus(db *database) *cobra.Command {
 			}
 			state, code := stateOf(s)
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), schemaState{Database: p.String(), Version: s.Version, Newest: s.Newest, State: state})
+				err = printSchema(c.OutOrStdout(), p, s)
 			} else {
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: version %d of %d, %s\n", p, s.Version, s.Newest, state)
 			}

@@ -66,6 +66,7 @@ there is of the target; run it again, and it begins anew.`,
 	f.StringVar(&s.from, "from", "", "the database to copy (required)")
 	f.StringVar(&s.to, "to", "", "the database to make of it (required)")
 	f.BoolVar(&s.running, "even-if-running", false, "copy although a server works on the source; what it does meanwhile is not copied")
+	jsonFlag(c, &s.json)
 	return c
 }
 
@@ -73,6 +74,7 @@ there is of the target; run it again, and it begins anew.`,
 type storeCopying struct {
 	from, to string
 	running  bool
+	json     bool
 	out, err io.Writer
 }
 
@@ -117,6 +119,11 @@ func (s *storeCopying) run(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("%s is not copied: %w", from, err)
+	}
+	if s.json {
+		return printJSON(s.out, map[string]any{
+			"from": from.String(), "to": to.String(), "tables": len(r.Tables), "rows": r.Rows(), "milliseconds": time.Since(begin).Milliseconds(),
+		})
 	}
 	_, err = fmt.Fprintf(s.out, "copied %d rows of %d tables from %s to %s in %s, and counted them there\n",
 		r.Rows(), len(r.Tables), from, to, time.Since(begin).Round(time.Millisecond))

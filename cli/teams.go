@@ -29,6 +29,7 @@ type teamsPackage struct {
 
 func teamsManifest() *cobra.Command {
 	p := &teamsPackage{}
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "manifest",
 		Short: "Write the app package of a Teams account, a zip to be uploaded as it is",
@@ -48,6 +49,9 @@ everybody in the Teams admin center. When it is uploaded again after a change,
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"file": p.out, "bytes": size})
+			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s (%d bytes) is ready to be uploaded to Teams\n", p.out, size)
 			return err
 		},
@@ -57,6 +61,7 @@ everybody in the Teams admin center. When it is uploaded again after a change,
 	c.Flags().StringVarP(&p.out, "out", "o", "skadi-teams.zip", "the file to write")
 	c.Flags().StringVar(&p.name, "name", "Skadi", "what the app is called in Teams, at most 30 characters")
 	c.Flags().StringVar(&p.version, "app-version", "1.0.0", "the version of the app package")
+	jsonFlag(c, &asJSON)
 	return c
 }
 

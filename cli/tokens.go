@@ -148,7 +148,8 @@ func liveTokens(ctx context.Context, o *opened, revokedToo bool) ([]shownToken, 
 }
 
 func tokensRevoke(db *database) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "revoke NAME",
 		Short:   "Make a token useless",
 		Example: "  skadi tokens revoke ci",
@@ -169,8 +170,13 @@ func tokensRevoke(db *database) *cobra.Command {
 			if err := o.audit(c.Context(), "token.revoke", args[0]); err != nil {
 				return err
 			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"name": args[0], "revoked": true})
+			}
 			fmt.Fprintf(c.ErrOrStderr(), "revoked %s\n", args[0])
 			return nil
 		},
 	}
+	jsonFlag(c, &asJSON)
+	return c
 }

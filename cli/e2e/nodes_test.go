@@ -382,7 +382,7 @@ func TestRollingUpgrade(t *testing.T) {
 	_, second, _ := startServe(t, onMySQL(dsn))
 	isReady(t, second)
 	contains(t, skadi(t, "migrate", "status", "-c", file).expect(t, 0).stdout, "of use to this one too")
-	skadi(t, "migrate", "up", "-c", file).expect(t, 0)
+	contains(t, skadi(t, "migrate", "up", "--json", "-c", file).expect(t, 0).stdout, `"version": 99999`)
 
 	db.Exec(t, "UPDATE "+database+".settings SET value = '99999' WHERE name = 'min_reader'")
 	notReady(t, url, "schema")

@@ -103,7 +103,7 @@ func TestTokens(t *testing.T) {
 		}
 	}
 
-	skadi(t, "tokens", "revoke", "board", "--data", data).expect(t, 0)
+	contains(t, skadi(t, "tokens", "revoke", "board", "--json", "--data", data).expect(t, 0).stdout, `"revoked": true`)
 	eventually(t, "the revoked token works no more", func() bool {
 		return get(t, url+"/v1/jobs", read) == http.StatusUnauthorized
 	})
@@ -137,7 +137,7 @@ func TestAgents(t *testing.T) {
 	}
 	eventually(t, "the old token works no more", func() bool { return poll(t, url, first) == http.StatusUnauthorized })
 
-	skadi(t, "agents", "remove", "web-1", "--data", data).expect(t, 0)
+	contains(t, skadi(t, "agents", "remove", "web-1", "--json", "--data", data).expect(t, 0).stdout, `"removed": true`)
 	eventually(t, "the agent is told that it was removed", func() bool { return poll(t, url, second) == http.StatusGone })
 	contains(t, skadi(t, "agents", "remove", "web-1", "--data", data).expect(t, 2).stderr, "no agent named")
 	contains(t, skadi(t, "agents", "rotate", "web-1", "--data", data).expect(t, 2).stderr, "no agent named")
