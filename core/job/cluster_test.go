@@ -82,9 +82,20 @@ func (s *countingStore) counts() (swept, pruned int) {
 
 func (c *cluster) start(name string) *server {
 	c.t.Helper()
+	return c.begin(name, true)
+}
+
+// startAlone starts a node that has the database to itself.
+func (c *cluster) startAlone(name string) *server {
+	c.t.Helper()
+	return c.begin(name, false)
+}
+
+func (c *cluster) begin(name string, shared bool) *server {
+	c.t.Helper()
 	s := &server{c: c, store: &countingStore{Store: c.db}}
 	s.Service = job.New(job.Config{
-		Store: s.store, Waker: queue.NewWaker(), Shared: true, Lease: c.db.Leaser(name), Retention: 24 * time.Hour,
+		Store: s.store, Waker: queue.NewWaker(), Shared: shared, Lease: c.db.Leaser(name), Retention: 24 * time.Hour,
 	})
 	ctx, cancel := context.WithCancel(c.ctx)
 	done := make(chan struct{})

@@ -185,3 +185,24 @@ func (s *Service) lookOut(ctx context.Context) {
 		failed = err != nil
 	})
 }
+
+// lookBack wakes who may take what the process before this one had offered,
+// until all its offers have run out. Each process remembers its own offers, so
+// without other nodes nobody else does.
+func (s *Service) lookBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.rules.times.Offer+2*lookEvery)
+	defer cancel()
+	every(ctx, lookEvery, func(ctx context.Context) {
+		refs, err := s.store.Stirred(ctx, maxStirred)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("could not look for jobs that were offered before the start; agents that wait may get them later", "err", err)
+		}
+		keys := make([]string, 0, len(refs))
+		for _, ref := range refs {
+			keys = append(keys, WakeAgent(ref.Space, ref.Name))
+		}
+		if len(keys) > 0 {
+			s.waker.Wake(keys...)
+		}
+	})
+}

@@ -100,6 +100,23 @@ func TestOfferOfADeadNode(t *testing.T) {
 	})
 }
 
+// So it is for a server without others, whose process before was killed.
+func TestOfferOfTheProcessBefore(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		before := c.startAlone("a")
+		before.checkIn()
+		before.push("uptime")
+		require.Len(t, (<-before.poll(job.PollRequest{Max: 1, Confirm: true})).Jobs, 1)
+		before.stop()
+		now := c.startAlone("a")
+		defer now.stop()
+		got := <-now.poll(job.PollRequest{Max: 1, Confirm: true, Wait: 50 * time.Second})
+		require.NoError(t, got.err)
+		require.Len(t, got.Jobs, 1)
+		require.LessOrEqual(t, got.took, 30*time.Second+soon)
+	})
+}
+
 func TestAgentSeenAtAnotherNodeIsOnline(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		a := c.start("a") // it has the duty

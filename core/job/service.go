@@ -258,6 +258,8 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	if s.lookout != nil {
 		all.Go(func() { s.lookOut(ctx) })
+	} else {
+		all.Go(func() { s.lookBack(ctx) })
 	}
 	all.Wait()
 	return nil
