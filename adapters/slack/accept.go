@@ -21,6 +21,8 @@ type verdict struct {
 	reply any
 	// why is for the log, where the status is not 200.
 	why error
+	// stranger says that nothing proves that Slack sent it.
+	stranger bool
 }
 
 // The verdicts.

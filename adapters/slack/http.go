@@ -34,15 +34,15 @@ func (a *Adapter) signed(handle func(ctx context.Context, body []byte) verdict) 
 		defer cancel()
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-			a.answer(w, r, verdict{status: http.StatusRequestEntityTooLarge, why: errors.New("it is too long")})
+			a.answer(w, r, verdict{status: http.StatusRequestEntityTooLarge, why: errors.New("it is too long"), stranger: true})
 			return
 		}
 		if err != nil {
-			a.answer(w, r, verdict{status: http.StatusBadRequest, why: errors.New("it did not come whole")})
+			a.answer(w, r, verdict{status: http.StatusBadRequest, why: errors.New("it did not come whole"), stranger: true})
 			return
 		}
 		if err := verify(a.cfg.SigningSecret, r.Header, body, a.env.Clock()); err != nil {
-			a.answer(w, r, verdict{status: http.StatusUnauthorized, why: err})
+			a.answer(w, r, verdict{status: http.StatusUnauthorized, why: err, stranger: true})
 			return
 		}
 		a.answer(w, r, handle(ctx, body))
@@ -54,7 +54,7 @@ func (a *Adapter) signed(handle func(ctx context.Context, body []byte) verdict) 
 func (a *Adapter) answer(w http.ResponseWriter, r *http.Request, v verdict) {
 	if v.why != nil {
 		level := slog.LevelWarn
-		if v.status == http.StatusUnauthorized && !a.strangers.tell(a.env.Clock()) {
+		if v.stranger && !a.strangers.tell(a.env.Clock()) {
 			level = slog.LevelDebug // anybody can call
 		}
 		a.env.Logger.Log(r.Context(), level, "a request was not taken", "path", r.URL.Path, "status", v.status, "err", v.why)

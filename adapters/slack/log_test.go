@@ -23,18 +23,21 @@ func TestStrangersFillNoLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := func() {
+	call := func(body string, want int) {
 		w := httptest.NewRecorder()
-		made.(pushed).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/events", strings.NewReader("{}")))
-		if w.Code != http.StatusUnauthorized {
-			t.Errorf("it was answered with %d", w.Code)
+		made.(pushed).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(body)))
+		if w.Code != want {
+			t.Errorf("it was answered with %d, want %d", w.Code, want)
 		}
 	}
-	for range 100 {
-		call()
+	long := strings.Repeat(" ", maxBody+1)
+	for range 20 {
+		call("{}", http.StatusUnauthorized)
+		call(long, http.StatusRequestEntityTooLarge)
 	}
 	now = now.Add(strangersEvery + time.Second)
-	call()
+	call("{}", http.StatusUnauthorized)
+	call(long, http.StatusRequestEntityTooLarge)
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "signing_secret") {
 		t.Errorf("%d lines were logged, want 2:\n%s", n, log)
 	}
