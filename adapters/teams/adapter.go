@@ -36,6 +36,8 @@ type Adapter struct {
 	// framework reads activities, and has validator check them.
 	framework *core.BotFrameworkAdapter
 	validator *validator
+	// strangers are those whose calls do not prove to be the Bot Framework's.
+	strangers rarely
 }
 
 var (

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -42,7 +43,7 @@ func (a *Adapter) Handler() http.Handler {
 	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) {
 		v, err := a.serve(r)
 		if err != nil {
-			v = a.deny(w, err)
+			v = a.deny(r.Context(), w, err)
 		}
 		if v.body == nil {
 			w.WriteHeader(v.status)
@@ -59,30 +60,41 @@ func (a *Adapter) Handler() http.Handler {
 
 // deny answers a call that is not taken. The reason is for the log: whoever
 // calls without a right to learns nothing.
-func (a *Adapter) deny(w http.ResponseWriter, err error) verdict {
+func (a *Adapter) deny(ctx context.Context, w http.ResponseWriter, err error) verdict {
 	status := http.StatusBadRequest
 	var d *denial
 	if errors.As(err, &d) {
 		status = d.status
 	}
+	level, text := slog.LevelWarn, "a call was refused"
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		a.env.Logger.Info("a call was refused that does not prove to be the Bot Framework's", "err", err)
+		level, text = slog.LevelInfo, "a call was refused that does not prove to be the Bot Framework's"
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
-		a.env.Logger.Error("a message cannot be checked now", "err", err)
-	default:
-		a.env.Logger.Warn("a call was refused", "status", status, "err", err)
+		level, text = slog.LevelError, "a message cannot be checked now"
 	}
+	var s *stranger
+	if errors.As(err, &s) && !a.strangers.tell(a.env.Clock()) {
+		level = slog.LevelDebug // anybody can call
+	}
+	a.env.Logger.Log(ctx, level, text, "status", status, "err", err)
 	return verdict{status: status}
 }
+
+// stranger is the error of a call of which it is not known who makes it.
+type stranger struct{ err error }
+
+func (s *stranger) Error() string { return s.err.Error() }
+
+func (s *stranger) Unwrap() error { return s.err }
 
 // serve takes a call. It looks at the body only when the token was believed.
 func (a *Adapter) serve(r *http.Request) (verdict, error) {
 	header, err := a.caller(r)
 	if err != nil {
-		return verdict{}, err
+		return verdict{}, &stranger{err}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {
