@@ -155,5 +155,9 @@ func join(before, after string) string {
 	if strings.HasSuffix(before, " ") {
 		return before + trimmed
 	}
+	// What is around it must not become a mention in its turn.
+	if open := strings.LastIndexAny(before, "<>"); open >= 0 && before[open] == '<' {
+		return before + " " + trimmed
+	}
 	return before + after
 }
