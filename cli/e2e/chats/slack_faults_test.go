@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // TestSlackServerKilled kills the server after it acknowledged messages and
@@ -78,7 +79,7 @@ func TestSlackRefresh(t *testing.T) {
 				over = true
 			default:
 				write(1)
-				pause(t.Context(), patience/1000)
+				pause(t.Context(), 50*time.Millisecond)
 			}
 		}
 		t.Logf("after refresh %d: %d messages", i+1, len(all))
