@@ -150,7 +150,7 @@ func (g *group) leave(ctx context.Context, c *consumer) {
 	}
 	g.mu.Lock()
 	delete(g.consumers, c)
-	var left []*part
+	var left []leftover
 	for _, n := range c.partitions {
 		p := g.parts[n]
 		if p != nil && g.reader(n) == nil {
@@ -159,7 +159,7 @@ func (g *group) leave(ctx context.Context, c *consumer) {
 				p.timer.Stop()
 			}
 			delete(g.parts, n)
-			left = append(left, p)
+			left = append(left, leftover{p: p, acks: p.acks, dead: p.dead})
 		}
 	}
 	g.ready = slices.DeleteFunc(g.ready, func(p *part) bool { return p.dropped })

@@ -292,6 +292,11 @@ func (g *group) accept(p *part, read []redis.XMessage) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if p.dropped {
+		// Its consumer left while Redis did not answer: nobody here may say that
+		// these were handled. Whoever is next takes them over.
+		return
+	}
 	for i := range entries {
 		if g.wanted(p.n, []queue.Message{entries[i].m}) {
 			p.entries = append(p.entries, entries[i])
@@ -307,12 +312,20 @@ func (g *group) accept(p *part, read []redis.XMessage) {
 	}
 }
 
-// flush acknowledges what was handled of partitions that are given away.
-func (g *group) flush(ctx context.Context, parts []*part) {
+// leftover is what is still to be written of a partition that was given away. It
+// is a copy, made under the lock: the pump may be at that partition yet.
+type leftover struct {
+	p    *part
+	acks []string
+	dead []deadEntry
+}
+
+// flush acknowledges what was handled of partitions that were given away.
+func (g *group) flush(ctx context.Context, left []leftover) {
 	_, err := g.q.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, part := range parts {
-			if len(part.acks) > 0 {
-				p.XAck(ctx, part.key, g.name, part.acks...)
+		for _, l := range left {
+			if len(l.acks) > 0 {
+				p.XAck(ctx, l.p.key, g.name, l.acks...)
 			}
 		}
 		return nil
@@ -320,9 +333,9 @@ func (g *group) flush(ctx context.Context, parts []*part) {
 	if err != nil {
 		g.log.Debug("what was handled could not be acknowledged; it may come again", "err", err)
 	}
-	for _, part := range parts {
-		if len(part.dead) > 0 {
-			if err := g.bury(ctx, part, part.dead); err != nil {
+	for _, l := range left {
+		if len(l.dead) > 0 {
+			if err := g.bury(ctx, l.p, l.dead); err != nil {
 				g.log.Debug("a dead letter could not be written; it is tried again", "err", err)
 			}
 		}
