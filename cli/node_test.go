@@ -113,18 +113,27 @@ func TestCloseTellsWhatIsOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &fakeAdapter{sent: make(chan chat.Outbound, 1)}
+	a := &fakeAdapter{sent: make(chan chat.Outbound, 2)}
 	if err := n.addAccount("fake", "fake", a); err != nil {
 		t.Fatal(err)
 	}
 	n.start()
-	err = n.jobs.Say(t.Context(), job.Event{
-		Space: job.DefaultSpace, Kind: job.EventMessage, Text: "bye",
-		Conversation: &chat.ConversationRef{Account: "fake", Key: "k"},
-	})
-	if err != nil {
-		t.Fatal(err)
+	say := func(text string) {
+		t.Helper()
+		err := n.jobs.Say(t.Context(), job.Event{
+			Space: job.DefaultSpace, Kind: job.EventMessage, Text: text,
+			Conversation: &chat.ConversationRef{Account: "fake", Key: "k"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	// A node that does not serve the conversation yet leaves it to whoever will.
+	say("hello")
+	if m := <-a.sent; m.Text != "hello" {
+		t.Errorf("%+v", m)
+	}
+	say("bye")
 	if err := n.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
