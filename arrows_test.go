@@ -50,6 +50,7 @@ var arrows = []struct{ from, to string }{
 	{"core/store/storecopy", "core/chat core/node core/store core/store/mysql core/store/row core/store/sqlite"},
 	{"core/store/storetest", "core/access core/chat core/events core/job core/node core/store"},
 	{"core/node", "core/chat"},
+	{"core/telemetry", "core/chat core/events core/job"},
 
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},

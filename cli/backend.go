@@ -17,6 +17,7 @@ import (
 	"github.com/letserverrun/skadi/core/store/mysql"
 	"github.com/letserverrun/skadi/core/store/sqlite"
 	"github.com/letserverrun/skadi/core/store/storecopy"
+	"github.com/letserverrun/skadi/core/telemetry"
 )
 
 // place is where a database is, as a config or the command line names it.
@@ -71,6 +72,8 @@ type base struct {
 	partitions int
 	// shared says that any number of nodes work on it.
 	shared bool
+	// writes tells what its writers did.
+	writes func() telemetry.Writes
 }
 
 // open opens the database. Its schema is brought up to date first if the
@@ -81,7 +84,13 @@ func (p place) open(ctx context.Context, log *slog.Logger) (*base, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.opened(ctx, s, s.Partitions(), true)
+		return p.opened(ctx, s, s.Partitions(), true, func() telemetry.Writes {
+			st := s.Stats()
+			return telemetry.Writes{
+				Commits: st.Commits, Members: st.Members, Waiting: st.Waiting,
+				Replays: st.Replays + st.Conflicts + st.Lost,
+			}
+		})
 	}
 	if !p.Migrate {
 		if err := p.upToDate(ctx); err != nil {
@@ -92,7 +101,10 @@ func (p place) open(ctx context.Context, log *slog.Logger) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.opened(ctx, s, s.Partitions(), false)
+	return p.opened(ctx, s, s.Partitions(), false, func() telemetry.Writes {
+		st := s.Stats()
+		return telemetry.Writes{Commits: st.Commits, Members: st.Members, Replays: st.Replays, Waiting: st.Waiting}
+	})
 }
 
 func (p place) upToDate(ctx context.Context) error {
@@ -110,11 +122,11 @@ func (p place) upToDate(ctx context.Context) error {
 func (p place) passing(err error) bool { return p.Driver == config.MySQL && mysql.IsPassing(err) }
 
 // opened refuses half a database, which a copy that broke off leaves behind.
-func (p place) opened(ctx context.Context, s store.Store, partitions int, shared bool) (*base, error) {
+func (p place) opened(ctx context.Context, s store.Store, partitions int, shared bool, writes func() telemetry.Writes) (*base, error) {
 	if err := storecopy.Unfinished(ctx, s); err != nil {
 		return nil, joined(fmt.Errorf("open %s: %w", p, err), s.Close)
 	}
-	return &base{Store: s, place: p, partitions: partitions, shared: shared}, nil
+	return &base{Store: s, place: p, partitions: partitions, shared: shared, writes: writes}, nil
 }
 
 // leases returns the leases of a node under which it relays and replies: one

@@ -22,6 +22,7 @@ import (
 	"github.com/letserverrun/skadi/core/intake"
 	"github.com/letserverrun/skadi/core/job"
 	nodes "github.com/letserverrun/skadi/core/node"
+	"github.com/letserverrun/skadi/core/telemetry"
 )
 
 const (
@@ -53,7 +54,8 @@ type node struct {
 	accounts *events.Accounts
 	relay    *events.Relay
 	replier  *events.Replier
-	telling  *telling
+	metrics  *telemetry.Metrics
+	traces   *telemetry.Tracer // nil: there are none
 	intake   *intake.Intake
 	mounts   map[string]http.Handler
 
@@ -90,21 +92,25 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		tokens:   access.NewTokens(b, time.Now),
 		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts: events.NewAccounts(time.Now, log),
-		telling:  newTelling(b),
+		metrics:  telemetry.NewMetrics(time.Now),
 		mounts:   map[string]http.Handler{},
 	}
+	if n.traces, err = openTraces(ctx, cfg.Tracing, self.ID, log); err != nil {
+		return nil, errors.Join(err, q.Close(), b.Close())
+	}
+	observer := telemetry.Both{Metrics: n.metrics, Traces: n.traces}
 	n.jobs = job.New(job.Config{
 		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: n.registry.Leaser(),
 		Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
-		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
+		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log, Observer: observer,
 	})
 	n.relay = events.NewRelay(events.RelayConfig{
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: n.telling, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
+		Store: b, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
 		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
-		Local: localAccounts(cfg), Clock: time.Now, Logger: log,
+		Local: localAccounts(cfg), Clock: time.Now, Logger: log, Observer: observer,
 	})
 	n.intake = intake.New(intake.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b, Clock: time.Now, Logger: log,
@@ -164,7 +170,7 @@ func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {
 func (n *node) env(account string) chat.Env {
 	return chat.Env{
 		Account: account,
-		Inbox:   n.intake.Inbox(job.DefaultSpace, account),
+		Inbox:   n.metrics.Inbox(account, n.intake.Inbox(job.DefaultSpace, account)),
 		Logger:  n.log.With("account", account),
 		Clock:   time.Now,
 		HTTP:    &http.Client{Timeout: outgoingTimeout},
@@ -191,10 +197,13 @@ func (n *node) api(metricsElsewhere bool) *httpapi.API {
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
-		Ready:            httpapi.Checks(n.checks()),
+		Ready:       httpapi.Checks(n.checks()),
+		Traceparent: n.traces.Traceparent, Arrived: telemetry.Arrived,
 		MetricsElsewhere: metricsElsewhere,
 	})
-	api.Registry().MustRegister(n.telling)
+	api.Registry().MustRegister(n.metrics, telemetry.Backlog{State: telemetry.State{
+		Open: n.base.Backlog, Jobs: n.jobs.Counts, Polls: n.jobs.Polls, Writes: n.base.writes,
+	}})
 	if c, ok := n.queue.eventQueue.(prometheus.Collector); ok {
 		api.Registry().MustRegister(c)
 	}
@@ -226,6 +235,7 @@ func (n *node) close(hurry context.Context) error {
 		n.stopParts()
 		n.parts.Wait()
 	}
+	n.closeTraces(hurry)
 	return errors.Join(n.queue.Close(), n.base.Close())
 }
 

@@ -30,6 +30,7 @@ type Config struct {
 	Limits         Limits         `yaml:"limits" doc:"What is taken in and kept at most."`
 	Log            Log            `yaml:"log" doc:"The program's own log, on standard error."`
 	Metrics        Metrics        `yaml:"metrics" doc:"The figures that Prometheus collects."`
+	Tracing        Tracing        `yaml:"tracing" doc:"Where traces of jobs are sent, as OpenTelemetry has them."`
 	Adapters       []Adapter      `yaml:"adapters" doc:"The accounts on the channels that people write in, each with its name, its kind and the keys of that kind."`
 	Access         access.Rules   `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
 
@@ -118,6 +119,13 @@ type Metrics struct {
 	Listen string `yaml:"listen" doc:"An address of its own for /metrics, as host:port; without it, /metrics is served with everything else."`
 }
 
+// Tracing says where traces go.
+type Tracing struct {
+	Endpoint string                 `yaml:"endpoint" doc:"The address of an OTLP receiver that speaks HTTP, as http://host:4318; without it there are no traces."`
+	Headers  map[string]chat.Secret `yaml:"headers" doc:"What is sent along with the traces as headers of HTTP, for receivers that ask who it is."`
+	Ratio    float64                `yaml:"ratio" doc:"The part of all jobs that is traced, from 0 to 1."`
+}
+
 // Default returns the config that an empty file means.
 func Default() *Config {
 	times, limits := job.DefaultTimes(), job.DefaultLimits()
@@ -135,6 +143,7 @@ func Default() *Config {
 			LateReports: limits.LateReports, Body: 16 << 20,
 		},
 		Log:      Log{Level: "info", Format: "text"},
+		Tracing:  Tracing{Ratio: 1},
 		warnings: &warnings{},
 	}
 }

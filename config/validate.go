@@ -184,3 +184,21 @@ func (m *Metrics) Validate() error {
 	}
 	return checkAddr("listen", m.Listen, "127.0.0.1:9090")
 }
+
+// Validate checks the address and the part.
+func (t *Tracing) Validate() error {
+	var errs []error
+	if t.Endpoint != "" {
+		u, err := url.Parse(t.Endpoint)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+			errs = append(errs, strictyaml.Invalid("endpoint", "is not of the form http://host:4318"))
+		case u.User != nil:
+			errs = append(errs, strictyaml.Invalid("endpoint", "must hold no user and password: put them into tracing.headers"))
+		}
+	}
+	if !(t.Ratio >= 0 && t.Ratio <= 1) {
+		errs = append(errs, strictyaml.Invalid("ratio", "must be from 0 to 1"))
+	}
+	return errors.Join(errs...)
+}

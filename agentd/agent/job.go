@@ -26,6 +26,9 @@ type Job struct {
 	Attempt int
 	// DeadlineAt is when the server gives the job up, by the server's clock.
 	DeadlineAt time.Time
+	// Traceparent puts what the job does into its trace, as the header of W3C
+	// Trace Context; empty if the server does not trace it.
+	Traceparent string
 
 	agent *Agent
 	limit int // of the output, in bytes
@@ -51,7 +54,7 @@ func (a *Agent) newJob(j agentapi.Assignment, live func([]byte)) *Job {
 	}
 	return &Job{
 		Command: command, Args: args, limit: limit,
-		ID: j.ID, Code: j.Code, Message: j.Message, Sender: j.Sender, Attempt: j.Attempt, DeadlineAt: j.DeadlineAt,
+		ID: j.ID, Code: j.Code, Message: j.Message, Sender: j.Sender, Attempt: j.Attempt, DeadlineAt: j.DeadlineAt, Traceparent: j.Traceparent,
 		agent: a, secrets: secrets, redact: secrets.Stream(), capture: output.NewCapture(limit), live: live,
 	}
 }

@@ -178,6 +178,9 @@ func (s *Spec) environment(j *agent.Job, values Values, extra map[string]string)
 	env["SKADI_SENDER_ADAPTER"] = j.Sender.Adapter
 	env["SKADI_SENDER_ID"] = j.Sender.ID
 	env["SKADI_SENDER_NAME"] = j.Sender.Name
+	if j.Traceparent != "" {
+		env["TRACEPARENT"] = j.Traceparent
+	}
 	maps.Copy(env, extra)
 	for name, t := range s.Env {
 		env[name] = t.text(values)

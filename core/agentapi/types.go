@@ -216,6 +216,9 @@ type Assignment struct {
 	Attempt    int       `json:"attempt"`
 	Lease      string    `json:"lease"`
 	DeadlineAt time.Time `json:"deadline_at"`
+	// Traceparent, if the job is traced, puts what the agent does into the
+	// job's trace (W3C Trace Context).
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // Starts confirms that offered jobs are about to run.

@@ -41,13 +41,15 @@ func (r *Replier) orphaned(ctx context.Context, c *conversation) next {
 		reason = "the process with this account did not come back"
 	}
 	if len(old) > 0 {
-		err := r.cfg.Store.Record(ctx, Delivery{Conversation: name, Events: old, Dead: reason, Guard: c.term.guard})
+		d := Delivery{Conversation: name, Events: old, Dead: reason, Guard: c.term.guard}
+		err := r.cfg.Store.Record(ctx, d)
 		if errors.Is(err, ErrNotHolder) {
 			c.term.lose()
 		}
 		if err != nil {
 			return next{parked: storeRetry}
 		}
+		r.cfg.Observer.Told(d)
 	}
 	switch {
 	case len(old) == len(open):

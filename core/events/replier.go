@@ -78,6 +78,8 @@ type ReplierConfig struct {
 	SendTimeout time.Duration
 	Clock       chat.Clock
 	Logger      *slog.Logger
+	// Observer is told what happens; nil: nobody is.
+	Observer Observer
 }
 
 const (
@@ -135,6 +137,9 @@ func NewReplier(cfg ReplierConfig) *Replier {
 	}
 	if cfg.SendTimeout <= 0 {
 		cfg.SendTimeout = 30 * time.Second
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = nobody{}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now

@@ -261,7 +261,9 @@ func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Dur
 	defer cancel()
 	ctx, cancelTimeout := context.WithTimeout(ctx, timeout)
 	defer cancelTimeout()
+	begin := s.clock()
 	ref, err = s.adapter.Send(ctx, m)
+	s.cfg.Observer.Sent(s.c.id.account, s.clock().Sub(begin), err)
 	if err == nil {
 		s.works(s.c.id.account)
 	} else if errors.Is(err, context.DeadlineExceeded) {
@@ -288,6 +290,7 @@ func (s *server) record(ctx context.Context, d Delivery) error {
 	}
 	s.c.unrecorded = nil
 	clear(s.c.sent)
+	s.cfg.Observer.Told(d)
 	return nil
 }
 

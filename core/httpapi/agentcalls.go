@@ -57,16 +57,17 @@ func (c *call) handOver(answer job.PollAnswer, err error) error {
 	if err != nil && !c.stopping() { // to an agent, the server's stop is no error
 		return err
 	}
-	return c.json(http.StatusOK, wirePollAnswer(answer))
+	return c.json(http.StatusOK, c.api.wirePollAnswer(answer))
 }
 
-func wirePollAnswer(answer job.PollAnswer) agentapi.PollAnswer {
+func (a *API) wirePollAnswer(answer job.PollAnswer) agentapi.PollAnswer {
 	w := agentapi.PollAnswer{
 		Jobs:   make([]agentapi.Assignment, len(answer.Jobs)),
 		Cancel: wireHolds(answer.Cancel),
 	}
 	for i, j := range answer.Jobs {
 		w.Jobs[i] = assignment(j)
+		w.Jobs[i].Traceparent = a.cfg.Traceparent(j.ID, j.Attempt)
 	}
 	return w
 }

@@ -58,6 +58,13 @@ type Config struct {
 	// Ready says whether the server can do its work; see Checks. Nil means
 	// that it always can.
 	Ready func(ctx context.Context) error
+	// Traceparent returns what the agent of a job hands on for the job's
+	// trace, as W3C Trace Context writes it; empty if there is no trace. nil:
+	// there are none.
+	Traceparent func(id string, attempt int) string
+	// Arrived notes in the context of a call when it came, and the
+	// traceparent that came with it. nil: nobody wants to know.
+	Arrived func(ctx context.Context, at time.Time, traceparent string) context.Context
 	// MetricsElsewhere leaves /metrics out of Handler, for a server that
 	// shows Metrics on an address of its own.
 	MetricsElsewhere bool
@@ -82,6 +89,12 @@ type API struct {
 func New(cfg Config) *API {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.Traceparent == nil {
+		cfg.Traceparent = func(string, int) string { return "" }
+	}
+	if cfg.Arrived == nil {
+		cfg.Arrived = func(ctx context.Context, _ time.Time, _ string) context.Context { return ctx }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -285,7 +285,7 @@ func (k *car) answer(ctx context.Context) (status int, err error) {
 	case err != nil && !stopping: // to an agent, the server's stop is no error
 		return k.fail(err)
 	}
-	return http.StatusOK, k.write(http.StatusOK, http.Header{}, "application/json", wirePollAnswer(answer))
+	return http.StatusOK, k.write(http.StatusOK, http.Header{}, "application/json", k.of.api.wirePollAnswer(answer))
 }
 
 func (k *car) fail(err error) (status int, _ error) {

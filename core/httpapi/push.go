@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -50,7 +51,7 @@ func (c *call) push() error {
 	if err != nil {
 		return err
 	}
-	created, err := c.api.cfg.Jobs.Create(c.context(), []job.Entry{entry})
+	created, err := c.api.cfg.Jobs.Create(c.arrived(), []job.Entry{entry})
 	if err != nil {
 		return err
 	}
@@ -66,6 +67,12 @@ func (c *call) push() error {
 		j = c.await(j, wait)
 	}
 	return c.json(status, wireJob(j))
+}
+
+// arrived is the context of making jobs, which tells when the call came and to
+// which trace of the caller's it belongs.
+func (c *call) arrived() context.Context {
+	return c.api.cfg.Arrived(c.context(), c.begun, c.request().Header.Get("Traceparent"))
 }
 
 // refusal says why there is no job to show for a push.
@@ -176,7 +183,7 @@ func (c *call) pushBatch() error {
 	}
 	answers := make([]agentapi.JobOrProblem, len(b.Jobs))
 	entries, index := c.entries(b.Jobs, key, answers)
-	created, err := c.api.cfg.Jobs.Create(c.context(), entries)
+	created, err := c.api.cfg.Jobs.Create(c.arrived(), entries)
 	if err != nil {
 		return err
 	}

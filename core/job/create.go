@@ -44,8 +44,14 @@ func (s *Service) Create(ctx context.Context, entries []Entry) ([]Created, error
 	keys := []string{WakeEvents}
 	for i, c := range created {
 		answers[index[i]] = c
-		if c.Err == nil && !c.Duplicate && c.Job.Status == Queuing {
+		if c.Err != nil || c.Duplicate || c.Job.ID == "" {
+			continue
+		}
+		if c.Job.Status == Queuing {
 			keys = append(keys, WakeAgent(c.Job.Space, c.Job.Agent))
+		}
+		if s.observer != nil {
+			s.observer.Moved(ctx, "", &created[i].Job)
 		}
 	}
 	slices.Sort(keys)

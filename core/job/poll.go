@@ -75,6 +75,8 @@ func (s *Service) Poll(ctx context.Context, c Caller, r PollRequest) (PollAnswer
 		return PollAnswer{}, err
 	}
 	defer here.open()()
+	s.polls.Add(1)
+	defer s.polls.Add(-1)
 	overrun := s.stillRunning(ctx, c, r.Running)
 
 	woken, stop := s.Watch(WakeAgent(c.Space, c.Agent))

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -58,6 +59,8 @@ type Config struct {
 	// Monotonic is time since any fixed moment, which no clock setting moves.
 	Monotonic func() time.Duration
 	Logger    *slog.Logger
+	// Observer is told what happened; nil: nobody is.
+	Observer Observer
 }
 
 // Service moves jobs along their lives. Its methods may be called
@@ -77,8 +80,10 @@ type Service struct {
 	retention time.Duration
 	clock     chat.Clock
 	log       *slog.Logger
+	observer  Observer // nil: nobody is told
 
 	presence *presence
+	polls    atomic.Int64 // open ones
 	held     *holds
 	outage   *outageWatch
 }
@@ -104,6 +109,7 @@ func New(c Config) *Service {
 		retention: c.Retention,
 		clock:     c.Clock,
 		log:       c.Logger,
+		observer:  c.Observer,
 		presence:  &presence{agents: map[string]*present{}},
 		held:      &holds{word: map[string]holdWord{}},
 		outage:    newOutageWatch(times, c.Monotonic),
@@ -217,11 +223,18 @@ func (s *Service) one(ctx context.Context, sel Selection, decide Decide) (Job, e
 
 // update is Store.Update, and wakes whom the changes concern.
 func (s *Service) update(ctx context.Context, sel Selection, decide Decide) ([]Updated, error) {
+	var m moves
+	if s.observer != nil {
+		decide = m.watch(decide)
+	}
 	us, err := s.store.Update(ctx, sel, decide)
 	if err != nil {
 		return nil, err
 	}
 	s.wakeChanged(us)
+	if s.observer != nil {
+		m.tell(ctx, s.observer, us)
+	}
 	return us, nil
 }
 
@@ -242,6 +255,9 @@ func (s *Service) wakeChanged(us []Updated) {
 		s.waker.Wake(append(keys, WakeEvents)...)
 	}
 }
+
+// Polls returns how many polls of agents wait at this node.
+func (s *Service) Polls() int { return int(s.polls.Load()) }
 
 // Run keeps the service's own time: it expires jobs, keeps agents with an
 // open poll present, removes old jobs, and looks for what other nodes did. It

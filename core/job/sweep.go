@@ -79,6 +79,10 @@ func (s *Service) onDuty(ctx context.Context, name string, work func(ctx context
 // outage it expires nothing for one offline period, so that agents can check
 // in again first.
 func (s *Service) Sweep(ctx context.Context) (err error) {
+	if s.observer != nil {
+		begin := s.clock()
+		defer func() { s.observer.Swept(s.clock().Sub(begin), err) }()
+	}
 	// First, so that a clock that jumped is noticed before anything expires
 	// by it.
 	if err := s.look(ctx); err != nil {
