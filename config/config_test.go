@@ -108,6 +108,7 @@ retention: {jobs: 0}
 limits: {message: 2KiB, output: 3KiB, live_output: 4KiB, late_reports: 5, body: 100000}
 log: {level: debug, format: json}
 metrics: {listen: ":9090"}
+tracing: {endpoint: "http://otel:4318", headers: {X-Key: "${env:SECRET}"}, ratio: 0.5}
 adapters:
   - {name: work-slack, kind: slack, mode: http}
 access:
@@ -130,6 +131,7 @@ access:
 		Limits:   Limits{Message: 2 << 10, Output: 3 << 10, LiveOutput: 4 << 10, LateReports: 5, Body: 100000},
 		Log:      Log{Level: "debug", Format: "json"},
 		Metrics:  Metrics{Listen: ":9090"},
+		Tracing:  Tracing{Endpoint: "http://otel:4318", Headers: map[string]chat.Secret{"X-Key": "hunter2"}, Ratio: 0.5},
 		Adapters: []Adapter{{Name: "work-slack", Kind: "slack"}},
 		Access: access.Rules{
 			Groups: map[string][]string{"ops": {"work-slack:T1/U2"}},

@@ -94,7 +94,12 @@ func (s *schema) hasType(v any) bool {
 	case nil:
 		is = "null"
 	case uint64, int64:
+		if slices.Contains(kinds, any("number")) {
+			return true
+		}
 		is = "integer"
+	case float64:
+		is = "number"
 	}
 	return slices.Contains(kinds, any(is))
 }

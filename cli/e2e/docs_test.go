@@ -33,7 +33,7 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md",
+	"docs/slack.md", "docs/teams.md", "docs/metrics.md",
 }
 
 // notRun are the command lines that no test runs, and why.
