@@ -87,6 +87,7 @@ func (a Assignment) appendJSON(b []byte) []byte {
 	o.number("attempt", int64(a.Attempt))
 	o.text("lease", a.Lease)
 	o.time("deadline_at", a.DeadlineAt)
+	o.textIf("traceparent", a.Traceparent)
 	return append(o.b, '}')
 }
 
