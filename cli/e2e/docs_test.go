@@ -33,13 +33,14 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md", "docs/metrics.md",
+	"docs/slack.md", "docs/teams.md", "docs/metrics.md", "docs/security.md", "docs/troubleshooting.md",
 }
 
 // notRun are the command lines that no test runs, and why.
 var notRun = map[string]string{
 	"make build": "TestMain has built the programs",
 	"make test":  "runs this test",
+	"skadi jobs why CODE -c /etc/skadi/skadi.yaml":                      "needs the code of a job; TestServe runs it with one",
 	`sqlite3 /var/lib/skadi/skadi.db ".backup '/var/backups/skadi.db'"`: "needs sqlite3, which nothing else does",
 }
 
