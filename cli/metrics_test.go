@@ -38,7 +38,7 @@ func existing(t *testing.T) map[string]metric {
 	n, err := newNode(t.Context(), cfg, "127.0.0.1:8080", slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, n.close(t.Context())) }()
-	all, ok := n.api(false).Registry().(prometheus.Collector)
+	all, ok := n.api(false, nil).Registry().(prometheus.Collector)
 	require.True(t, ok)
 	ch := make(chan *prometheus.Desc)
 	go func() { all.Describe(ch); close(ch) }()

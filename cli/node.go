@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/httpapi"
@@ -48,7 +50,8 @@ type node struct {
 	queue    *carrier
 	registry *nodes.Registry
 	jobs     *job.Service
-	policy   *access.Policy
+	policy   atomic.Pointer[access.Policy]
+	owners   []string
 	tokens   *access.Tokens
 	auditor  *access.Auditor
 	accounts *events.Accounts
@@ -57,7 +60,8 @@ type node struct {
 	metrics  *telemetry.Metrics
 	traces   *telemetry.Tracer // nil: there are none
 	intake   *intake.Intake
-	mounts   map[string]http.Handler
+	mounts   mounts
+	reloads  sync.Mutex // held while the config is read again
 
 	stopParts context.CancelFunc
 	parts     sync.WaitGroup
@@ -87,14 +91,14 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		return nil, joined(err, b.Close)
 	}
 	n := &node{
-		cfg: cfg, log: log, base: b, queue: q, policy: policy,
+		cfg: cfg, log: log, base: b, queue: q, owners: owners,
 		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
 		tokens:   access.NewTokens(b, time.Now),
 		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts: events.NewAccounts(time.Now, log),
 		metrics:  telemetry.NewMetrics(time.Now),
-		mounts:   map[string]http.Handler{},
 	}
+	n.policy.Store(policy)
 	if n.traces, err = openTraces(ctx, cfg.Tracing, self.ID, log); err != nil {
 		return nil, errors.Join(err, q.Close(), b.Close())
 	}
@@ -139,35 +143,49 @@ func localAccounts(cfg *config.Config) []string {
 	return []string{terminalAccount}
 }
 
-func (n *node) currentPolicy() *access.Policy { return n.policy }
+func (n *node) currentPolicy() *access.Policy { return n.policy.Load() }
 
 // addAccounts makes the adapters of the config. One whose block is wrong is an
 // error; one that does not work later only turns its account unhealthy.
 func (n *node) addAccounts() error {
-	factories := adapters.Factories()
-	if err := n.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+	made, err := n.makeAccounts(n.cfg, nil)
+	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, a := range n.cfg.Adapters {
-		adapter, err := factories[a.Kind](a.Decode, n.env(a.Name))
-		if err == nil {
-			err = n.addAccount(a.Name, a.Kind, adapter)
+	for _, a := range made {
+		if err := n.addAccount(a.Name, a.Kind, a.Adapter); err != nil {
+			return err
 		}
-		errs = append(errs, a.Place(err))
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// makeAccounts makes the adapters of a config, or of those of its accounts
+// that are named. It makes all or none, and starts nothing.
+func (n *node) makeAccounts(cfg *config.Config, only []string) (made []events.Account, err error) {
+	factories := adapters.Factories()
+	if err := cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, a := range cfg.Adapters {
+		if only != nil && !slices.Contains(only, a.Name) {
+			continue
+		}
+		adapter, err := factories[a.Kind](a.Decode, n.env(cfg, a.Name))
+		errs = append(errs, a.Place(err))
+		made = append(made, events.Account{Name: a.Name, Kind: a.Kind, Adapter: adapter})
+	}
+	return made, errors.Join(errs...)
 }
 
 func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {
-	if p, ok := adapter.(chat.Pushed); ok {
-		n.mounts[name] = p.Handler()
-	}
+	n.mounts.put(name, adapter)
 	return n.accounts.Add(events.Account{Name: name, Kind: kind, Adapter: adapter})
 }
 
 // env is what the adapter of an account gets.
-func (n *node) env(account string) chat.Env {
+func (n *node) env(cfg *config.Config, account string) chat.Env {
 	return chat.Env{
 		Account: account,
 		Inbox:   n.metrics.Inbox(account, n.intake.Inbox(job.DefaultSpace, account)),
@@ -177,7 +195,7 @@ func (n *node) env(account string) chat.Env {
 		KV:      n.base.KV("adapter/" + account + "/"),
 		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
 		Viewer:  n.intake.Viewer(job.DefaultSpace, account),
-		URL:     mountURL(n.cfg, account),
+		URL:     mountURL(cfg, account),
 	}
 }
 
@@ -190,13 +208,13 @@ func mountURL(cfg *config.Config, account string) string {
 	return strings.TrimSuffix(cfg.PublicURL, "/") + httpapi.MountPath(account)
 }
 
-// api is the HTTP API with the mounts of the accounts added so far. Its metrics
-// may be served elsewhere.
-func (n *node) api(metricsElsewhere bool) *httpapi.API {
+// api is the HTTP API. Its metrics may be served elsewhere, and without reload
+// it reads no config again.
+func (n *node) api(metricsElsewhere bool, reload func(context.Context) (agentapi.Reloaded, error)) *httpapi.API {
 	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
-		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
+		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mount: n.mounts.get, Reload: reload,
 		Ready:       httpapi.Checks(n.checks()),
 		Traceparent: n.traces.Traceparent, Arrived: telemetry.Arrived,
 		MetricsElsewhere: metricsElsewhere,

@@ -76,7 +76,7 @@ func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
 	accounts.Go(func() { _ = n.accounts.Run(ctx) })
 	defer func() { stop(); accounts.Wait() }()
 
-	err := n.env("well").Inbox.Accept(t.Context(), chat.Inbound{
+	err := n.env(n.cfg, "well").Inbox.Accept(t.Context(), chat.Inbound{
 		ID: "1", Sender: chat.Sender{Account: "well", User: "ada"}, Text: "whoami", Direct: true,
 		Conversation: chat.ConversationRef{Account: "well", Key: "k"},
 	})
@@ -93,7 +93,7 @@ func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
 	}
 
 	rec := httptest.NewRecorder()
-	n.api(false).Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	n.api(false, nil).Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if rec.Code != http.StatusOK {
 		t.Errorf("readyz: %d %s", rec.Code, rec.Body)
 	}

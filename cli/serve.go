@@ -27,6 +27,8 @@ func serveCommand() *cobra.Command {
 nothing new in, answers what waits, tells what happened and ends; a second
 signal ends it at once. Its log goes to standard error, as log.format says.
 
+SIGHUP, or "skadi reload", has it read the file again: see "skadi reload --help".
+
 The database is brought up to date at the start, unless store.migrate is false;
 a SQLite file is made if there is none. While a MySQL server cannot be reached,
 the server waits for it, and /readyz answers 503.`,
@@ -38,16 +40,21 @@ the server waits for it, and /readyz answers 503.`,
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), cfg, newLog(cfg.Log, c.ErrOrStderr()))
+			level := &slog.LevelVar{}
+			return serve(c.Context(), cfg, &reloader{file: file, level: level, log: newLog(cfg.Log, level, c.ErrOrStderr())})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
 	return c
 }
 
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg *config.Config, r *reloader) (err error) {
+	log := r.log
 	first, second, stop := interrupts(ctx)
 	defer stop()
+	// From here on a SIGHUP ends nothing; it waits until there is a node.
+	hangups, quiet := hangups()
+	defer quiet()
 	listeners, err := listenAll(first, cfg, log)
 	if err != nil {
 		return err
@@ -78,8 +85,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	defer end()
 	beside.Go(func() { _ = n.accounts.Run(in) })
 	beside.Go(func() { collectLater(in) })
-	api := n.api(listeners.metrics != nil)
+	r.node = n
+	api := n.api(listeners.metrics != nil, r.reload)
+	r.api = api
 	listeners.open(api)
+	beside.Go(func() { r.onSignal(in, hangups) })
 	v := currentVersion()
 	log.Info("serving", "address", listeners.main.URL(), "node", n.registry.Self().ID, "version", v.Version, "commit", v.Commit)
 	defer context.AfterFunc(first, func() { log.Info("stopping: nothing new is taken in") })()
@@ -183,17 +193,17 @@ func (l *listeners) serve(ctx context.Context) error {
 }
 
 // newLog logs as the config says.
-func newLog(cfg config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo // the config has checked it
-	}
+func newLog(cfg config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	setLevel(level, cfg)
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
 }
+
+// setLevel leaves a level as it is that is none; the config has checked it.
+func setLevel(level *slog.LevelVar, cfg config.Log) { _ = level.UnmarshalText([]byte(cfg.Level)) }
 
 func listenConfig(cfg *config.Config, log *slog.Logger) httpapi.ListenConfig {
 	return httpapi.ListenConfig{

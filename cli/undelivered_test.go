@@ -37,7 +37,7 @@ func TestUndelivered(t *testing.T) {
 	if err := n.addAccount("fake", "fake", &goneAdapter{}); err != nil {
 		t.Fatal(err)
 	}
-	api := n.api(false).Handler()
+	api := n.api(false, nil).Handler()
 	metrics := func() string {
 		rec := httptest.NewRecorder()
 		api.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))

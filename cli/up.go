@@ -107,7 +107,7 @@ func (u *up) run(ctx context.Context) (err error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := server.Serve(serving, n.api(false).Handler()); err != nil {
+		if err := server.Serve(serving, n.api(false, nil).Handler()); err != nil {
 			served <- err
 		}
 	}()

@@ -20,7 +20,7 @@ func owner() string { return chat.Sender{Account: terminalAccount, User: userNam
 
 // addTerminal adds the account through which the person, or the pipe, talks.
 func addTerminal(n *node, in io.Reader, out io.Writer) (*terminal.Adapter, error) {
-	term, err := terminal.New(terminal.Config{User: userName(), In: in, Out: out}, n.env(terminalAccount))
+	term, err := terminal.New(terminal.Config{User: userName(), In: in, Out: out}, n.env(n.cfg, terminalAccount))
 	if err != nil {
 		return nil, fmt.Errorf("adapter %s: %w", terminalAccount, err)
 	}

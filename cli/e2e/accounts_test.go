@@ -31,11 +31,13 @@ type slackAPI struct {
 	revoked map[string]bool
 	// posted are the texts of messages, by the token that posted them.
 	posted map[string][]string
+	// logins counts auth.test by token.
+	logins map[string]int
 }
 
 func startSlackAPI(t *testing.T, revoked ...string) *slackAPI {
 	t.Helper()
-	s := &slackAPI{revoked: map[string]bool{}, posted: map[string][]string{}}
+	s := &slackAPI{revoked: map[string]bool{}, posted: map[string][]string{}, logins: map[string]int{}}
 	for _, token := range revoked {
 		s.revoked[token] = true
 	}
@@ -59,6 +61,8 @@ func (s *slackAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch method := strings.TrimPrefix(r.URL.Path, "/api/"); {
 	case s.revoked[token]:
 		answer = map[string]any{"ok": false, "error": "token_revoked"}
+	case method == "auth.test":
+		s.logins[token]++
 	case method == "chat.postMessage":
 		s.posted[token] = append(s.posted[token], r.Form.Get("text")+r.Form.Get("blocks"))
 	}
@@ -82,11 +86,17 @@ func (s *slackAPI) saidBy(token string) string {
 // mention has Slack deliver a message that mentions the bot of an account.
 func mention(t *testing.T, server, account, secret, id string) (status int, answer string) {
 	t.Helper()
+	return mentionBy(t, server, account, secret, id, "U0456")
+}
+
+// mentionBy is mention by a certain user.
+func mentionBy(t *testing.T, server, account, secret, id, user string) (status int, answer string) {
+	t.Helper()
 	now := fmt.Sprint(time.Now().Unix())
 	body := fmt.Sprintf(`{"type":"event_callback","team_id":"T0123","api_app_id":"A0123","event_id":"%s","event_time":%s,`+
 		`"authorizations":[{"team_id":"T0123","user_id":"U0999","is_bot":true}],`+
-		`"event":{"type":"app_mention","user":"U0456","team":"T0123","text":"<@U0999> whoami","ts":"%s.000100","event_ts":"%s.000100","channel":"C0123"}}`,
-		id, now, now, now)
+		`"event":{"type":"app_mention","user":"%s","team":"T0123","text":"<@U0999> whoami","ts":"%s.000100","event_ts":"%s.000100","channel":"C0123"}}`,
+		id, now, user, now, now)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server+"/adapters/"+account+"/events", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

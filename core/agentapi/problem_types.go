@@ -47,6 +47,8 @@ const (
 	ProblemWrongLease = "/problems/wrong-lease"
 	// ProblemOutputGap: a piece of output is missing before this one.
 	ProblemOutputGap = "/problems/output-gap"
+	// ProblemBadConfig: the config has errors, and the one before stays.
+	ProblemBadConfig = "/problems/bad-config"
 	// ProblemAgentExists: an agent of that name exists.
 	ProblemAgentExists = "/problems/agent-exists"
 	// ProblemOtherInstance: another live process polls with this token.

@@ -83,6 +83,14 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 	return l.Accounts, err
 }
 
+// Reload has the server that answers read its config again. It takes an admin
+// token. A config with errors is a Problem, and the server works on as before.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	var r Reloaded
+	_, err := c.call(ctx, http.MethodPost, "/v1/reload", nil, 0, nil, &r)
+	return r, err
+}
+
 // Agents lists the agents by name.
 func (c *Client) Agents(ctx context.Context) ([]Agent, error) {
 	var l AgentList

@@ -163,6 +163,22 @@ type AccountList struct {
 	Accounts []Account `json:"accounts"`
 }
 
+// Reloaded says what came of a config that a server has read again. A server
+// takes all of it, or nothing.
+type Reloaded struct {
+	// Node is the ID of the server that did so.
+	Node string `json:"node"`
+	// Applied are the keys that changed and hold now.
+	Applied []string `json:"applied"`
+	// Restart are the keys that changed and hold after the next start.
+	Restart []string `json:"restart"`
+	// The accounts that were begun, begun again and ended. No other was
+	// disturbed.
+	Added   []string `json:"added"`
+	Changed []string `json:"changed"`
+	Removed []string `json:"removed"`
+}
+
 // NewAgent names an agent to make.
 type NewAgent struct {
 	Name string `json:"name"`

@@ -73,6 +73,9 @@ type account struct {
 	Account
 	stop context.CancelFunc // ends its run; nil while it does not run
 	done chan struct{}      // closed when its run has ended
+	// before is closed when the run of the adapter in whose place this one is
+	// has ended; nil if there was none.
+	before <-chan struct{}
 
 	started  bool
 	running  bool // its adapter is in Run
@@ -106,6 +109,33 @@ func (a *Accounts) Add(acc Account) error {
 		a.launch(e)
 	}
 	return nil
+}
+
+// Replace puts another adapter in an account's place, and reports whether
+// there was such an account. From now on the new one is sent with, and it
+// receives once the old one has ended, for which Replace waits. What the old
+// one is sending it sends to the end.
+func (a *Accounts) Replace(acc Account) bool {
+	a.mu.Lock()
+	old := a.all[acc.Name]
+	if old == nil {
+		a.mu.Unlock()
+		return false
+	}
+	e := &account{Account: acc, since: a.clock(), before: old.before}
+	if old.stop != nil {
+		old.stop()
+		e.before = old.done
+	}
+	a.all[acc.Name] = e
+	if a.launch != nil {
+		a.launch(e)
+	}
+	a.mu.Unlock()
+	if e.before != nil {
+		<-e.before
+	}
+	return true
 }
 
 // Remove ends the account's adapter, waits for that, and forgets the account.
@@ -152,7 +182,12 @@ func (a *Accounts) start(ctx context.Context, e *account) {
 	a.runs.Go(func() {
 		defer close(e.done)
 		defer cancel()
-		a.supervise(ctx, e)
+		if e.before != nil {
+			<-e.before
+		}
+		if ctx.Err() == nil {
+			a.supervise(ctx, e)
+		}
 	})
 }
 

@@ -101,6 +101,7 @@ type system struct {
 	*world
 	*channel
 	accounts *events.Accounts
+	replier  *events.Replier
 	queue    *queue.Embedded
 	stop     func()
 }
@@ -119,6 +120,7 @@ func beginWith(t *testing.T, w *world, c *channel) *system {
 	}
 	relay := events.NewRelay(events.RelayConfig{Outbox: w, Queue: s.queue, Waker: w})
 	replier := events.NewReplier(events.ReplierConfig{Store: w, Jobs: w, Senders: s.accounts, Queue: s.queue})
+	s.replier = replier
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{s.accounts.Run, relay.Run, replier.Run} {

@@ -19,7 +19,11 @@ func MountPath(account string) string { return "/adapters/" + account + "/" }
 // path below its mount, and the body as it comes, up to a limit.
 func (c *call) adapter() error {
 	account := c.echo.Param("account")
-	h, ok := c.api.cfg.Mounts[account]
+	var h http.Handler
+	ok := false
+	if c.api.cfg.Mount != nil {
+		h, ok = c.api.cfg.Mount(account)
+	}
 	if !ok {
 		return fail(agentapi.ProblemNotFound, "no adapter is mounted here; skadi config check prints the addresses of those that are")
 	}

@@ -57,7 +57,7 @@ func withAccounts(t *testing.T, serve http.HandlerFunc) *env {
 	}
 	return setup(t, func(c *Config) {
 		c.Accounts = accounts
-		c.Mounts = map[string]http.Handler{"well": serve, "broken": serve}
+		c.Mount = mounts(map[string]http.Handler{"well": serve, "broken": serve})
 		c.BodyBytes = 1000
 	})
 }

@@ -267,8 +267,8 @@ func (c *call) checkMessage(w agentapi.Message) error {
 		return fail(agentapi.ProblemInvalidValue, "job: is missing: name the job whose conversation is to be told").at("job")
 	case strings.TrimSpace(w.Text) == "":
 		return fail(agentapi.ProblemInvalidValue, "text: is empty").at("text")
-	case len(w.Text) > c.api.limits.MessageBytes:
-		return fail(agentapi.ProblemInvalidValue, "text: is %d bytes long; at most %d are taken", len(w.Text), c.api.limits.MessageBytes).at("text")
+	case len(w.Text) > c.api.limits().MessageBytes:
+		return fail(agentapi.ProblemInvalidValue, "text: is %d bytes long; at most %d are taken", len(w.Text), c.api.limits().MessageBytes).at("text")
 	case strings.ContainsRune(w.Text, 0):
 		return fail(agentapi.ProblemInvalidValue, "text: contains a NUL character").at("text")
 	}

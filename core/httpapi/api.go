@@ -11,11 +11,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
@@ -48,13 +50,18 @@ type Config struct {
 	Accounts *events.Accounts
 	Clock    chat.Clock
 	Logger   *slog.Logger
-	// BodyBytes is the largest body of any call; 0 means 16 MiB.
+	// BodyBytes is the largest body of any call; 0 means 16 MiB. See also
+	// API.LimitBodies.
 	BodyBytes int64
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	// Mounts are the handlers of adapters by account, each below
-	// /adapters/{account}/, which is cut off the path that it sees.
-	Mounts map[string]http.Handler
+	// Mount returns the handler of an account's adapter, and false if it has
+	// none now. It is called below /adapters/{account}/, which is cut off the
+	// path that the handler sees. Nil means that there are none.
+	Mount func(account string) (http.Handler, bool)
+	// Reload reads the config again; nil means that this server cannot. An
+	// error of the config is a *RefusedError.
+	Reload func(ctx context.Context) (agentapi.Reloaded, error)
 	// Ready says whether the server can do its work; see Checks. Nil means
 	// that it always can.
 	Ready func(ctx context.Context) error
@@ -77,7 +84,7 @@ type API struct {
 	cfg      Config
 	log      *slog.Logger
 	clock    chat.Clock
-	limits   job.Limits
+	body     atomic.Int64
 	throttle *throttle
 	metrics  *metrics
 	echo     *echo.Echo
@@ -99,14 +106,10 @@ func New(cfg Config) *API {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.BodyBytes <= 0 {
-		cfg.BodyBytes = defaultBodyBytes
-	}
 	a := &API{
 		cfg:       cfg,
 		log:       cfg.Logger,
 		clock:     cfg.Clock,
-		limits:    cfg.Jobs.Limits(),
 		throttle:  newThrottle(),
 		metrics:   newMetrics(),
 		keepAlive: keepAlive, bodyTime: bodyTime, parkAfter: parkAfter, streamWrite: streamWrite,
@@ -117,9 +120,22 @@ func New(cfg Config) *API {
 	if cfg.Accounts != nil {
 		a.metrics.registry.MustRegister(accountCollector{cfg.Accounts})
 	}
+	a.LimitBodies(cfg.BodyBytes)
 	a.echo = a.router()
 	return a
 }
+
+// LimitBodies sets the largest body of any call that comes from now on; 0
+// means 16 MiB.
+func (a *API) LimitBodies(bytes int64) {
+	if bytes <= 0 {
+		bytes = defaultBodyBytes
+	}
+	a.body.Store(bytes)
+}
+
+// limits are those that hold now.
+func (a *API) limits() job.Limits { return a.cfg.Jobs.Limits() }
 
 // Handler returns the handler of every call. Serve it with [Serve], which
 // ends waiting calls when the server stops.

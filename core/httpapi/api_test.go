@@ -116,10 +116,18 @@ func TestPanicIsAnswered(t *testing.T) {
 	e.call(t, http.MethodGet, "/v1/jobs", e.admin, "").want(t, http.StatusOK)
 }
 
+// mounts are handlers that stay.
+func mounts(all map[string]http.Handler) func(string) (http.Handler, bool) {
+	return func(account string) (http.Handler, bool) {
+		h, ok := all[account]
+		return h, ok
+	}
+}
+
 func TestMounts(t *testing.T) {
 	t.Parallel()
 	e := setup(t, func(c *Config) {
-		c.Mounts = map[string]http.Handler{
+		c.Mount = mounts(map[string]http.Handler{
 			"hook": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
 				if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -132,7 +140,7 @@ func TestMounts(t *testing.T) {
 				_, _ = io.WriteString(w, "half an ans")
 				panic("a mistake in an adapter")
 			}),
-		}
+		})
 		c.BodyBytes = 1000
 	})
 	for path, want := range map[string]string{

@@ -191,6 +191,7 @@ var wireTypes = []any{
 	agentapi.Problem{},
 	agentapi.Agent{},
 	agentapi.AgentList{},
+	agentapi.Reloaded{},
 	agentapi.Node{},
 	agentapi.NodeList{},
 	agentapi.Account{},

@@ -119,6 +119,10 @@ var problemKinds = map[string]problemKind{
 		http.StatusConflict, "A piece of output is missing before this one",
 		"Send the piece whose sequence number is in expected, then go on from there.",
 	},
+	agentapi.ProblemBadConfig: {
+		http.StatusConflict, "The config has errors, so nothing of it was applied",
+		"The detail says where, by file, line and column. The server works on as before; mend the file and reload again.",
+	},
 	agentapi.ProblemAgentExists: {
 		http.StatusConflict, "An agent of that name exists",
 		"Take another name, remove that agent first, or ask for a new token: POST /v1/agents/{name}/token.",

@@ -135,7 +135,7 @@ func (c *call) checkPush(p agentapi.Push) error {
 	if p.Agent == "" {
 		return fail(agentapi.ProblemInvalidValue, "agent: is empty: name the agent that should do this").at("agent")
 	}
-	if err := job.ValidMessage(p.Message, c.api.limits.MessageBytes); err != nil {
+	if err := job.ValidMessage(p.Message, c.api.limits().MessageBytes); err != nil {
 		return err
 	}
 	if p.CallbackURL != "" {

@@ -45,6 +45,7 @@ var routes = []route{
 
 	{http.MethodGet, "/v1/nodes", admins, (*call).listNodes, nil},
 	{http.MethodGet, "/v1/accounts", admins, (*call).listAccounts, nil},
+	{http.MethodPost, "/v1/reload", admins, (*call).reload, nil},
 
 	{http.MethodPost, "/v1/agent/poll", agentsOnly, (*call).poll, pollBody},
 	{http.MethodPost, "/v1/agent/starts", agentsOnly, (*call).start, pollBody},
@@ -71,15 +72,15 @@ var (
 func smallBody(*API) int64    { return 4 << 10 }
 func pollBody(*API) int64     { return 1 << 20 }
 func mountBody(*API) int64    { return 8 << 20 }
-func anyBody(a *API) int64    { return a.cfg.BodyBytes }
-func pushBody(a *API) int64   { return jsonGrowth*int64(a.limits.MessageBytes) + smallBody(a) }
-func outputBody(a *API) int64 { return jsonGrowth*int64(a.limits.LiveBytes) + smallBody(a) }
-func reportBody(a *API) int64 { return jsonGrowth*int64(a.limits.OutputBytes) + smallBody(a) }
+func anyBody(a *API) int64    { return a.body.Load() }
+func pushBody(a *API) int64   { return jsonGrowth*int64(a.limits().MessageBytes) + smallBody(a) }
+func outputBody(a *API) int64 { return jsonGrowth*int64(a.limits().LiveBytes) + smallBody(a) }
+func reportBody(a *API) int64 { return jsonGrowth*int64(a.limits().OutputBytes) + smallBody(a) }
 
 // limit is the largest body that the route takes.
 func (rt *route) limit(a *API) int64 {
 	if rt.body == nil {
 		return 0
 	}
-	return min(rt.body(a), a.cfg.BodyBytes)
+	return min(rt.body(a), a.body.Load())
 }

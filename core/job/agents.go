@@ -39,7 +39,7 @@ func (s *Service) RemoveAgent(ctx context.Context, space, name, by string) error
 	s.presence.forget(a.ID)
 	s.waker.Wake(WakeAgent(space, name))
 	for {
-		us, err := s.update(ctx, QueuingOf(space, name, removeBatch), s.rules.removed(by))
+		us, err := s.update(ctx, QueuingOf(space, name, removeBatch), s.rules().removed(by))
 		if err != nil || len(us) < removeBatch {
 			return err
 		}

@@ -11,7 +11,7 @@ func (s *Service) Start(ctx context.Context, c Caller, starts []Hold) ([]Updated
 	}
 	answers := make([]Updated, len(starts))
 	err := s.each(ctx, c.Space, answers, func(i int) string { return starts[i].ID }, func(i int) Decide {
-		return s.rules.start(c.Agent, starts[i].Lease)
+		return s.rules().start(c.Agent, starts[i].Lease)
 	})
 	return answers, err
 }
@@ -61,7 +61,7 @@ func (s *Service) Output(ctx context.Context, c Caller, id, lease string, chunk 
 	if err := s.CheckIn(ctx, c); err != nil {
 		return err
 	}
-	u, err := s.store.AppendOutput(ctx, c.Space, id, chunk, s.rules.limits.LiveBytes, s.rules.running(c.Agent, lease))
+	u, err := s.store.AppendOutput(ctx, c.Space, id, chunk, s.rules().limits.LiveBytes, s.rules().running(c.Agent, lease))
 	if err == nil {
 		err = u.Err
 	}
@@ -84,7 +84,7 @@ func (s *Service) Report(ctx context.Context, c Caller, reports []Report) ([]Upd
 		answers[i].Err = r.validate()
 	}
 	err := s.each(ctx, c.Space, answers, func(i int) string { return reports[i].ID }, func(i int) Decide {
-		return s.rules.report(c.Agent, reports[i])
+		return s.rules().report(c.Agent, reports[i])
 	})
 	if err != nil {
 		return nil, err

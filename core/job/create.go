@@ -29,7 +29,7 @@ func (s *Service) Create(ctx context.Context, entries []Entry) ([]Created, error
 			e.Draft = &d
 			hold := s.outage.holding()
 			e.Admit = func(now time.Time, d Draft, agent *Agent) (Job, []Event, error) {
-				return s.rules.admit(now, d, agent, hold)
+				return s.rules().admit(now, d, agent, hold)
 			}
 		}
 		valid, index = append(valid, e), append(index, i)
@@ -88,7 +88,7 @@ func (s *Service) prepare(d *Draft) error {
 	if err := ValidAgentName(d.Agent); err != nil {
 		return ErrUnknownAgent
 	}
-	if err := ValidMessage(d.Message, s.rules.limits.MessageBytes); err != nil {
+	if err := ValidMessage(d.Message, s.rules().limits.MessageBytes); err != nil {
 		return err
 	}
 	if d.CallbackURL != "" {

@@ -190,7 +190,7 @@ func (s *Service) lookOut(ctx context.Context) {
 // until all its offers have run out. Each process remembers its own offers, so
 // without other nodes nobody else does.
 func (s *Service) lookBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.rules.times.Offer+2*lookEvery)
+	ctx, cancel := context.WithTimeout(ctx, s.rules().times.Offer+2*lookEvery)
 	defer cancel()
 	every(ctx, lookEvery, func(ctx context.Context) {
 		refs, err := s.store.Stirred(ctx, maxStirred)

@@ -15,11 +15,11 @@ import (
 // due later, by as much as the clock was set back and no more: nothing runs
 // twice or is lost by that. What comes after goes by the new clock.
 type outageWatch struct {
-	offline   time.Duration
 	jump      time.Duration
 	monotonic func() time.Duration
 
 	mu         sync.Mutex
+	offline    time.Duration
 	holdUntil  time.Duration // monotonic
 	sweepUntil time.Duration // until then the sweeper holds as well
 	lastWall   time.Time     // the store's clock; zero before the first pass
@@ -91,6 +91,15 @@ func (w *outageWatch) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.holdUntil = w.monotonic() + w.offline
+}
+
+// changed notes another offline period. Who was silent for the new one may
+// have kept to the old one, so expiry is held for the longer of the two.
+func (w *outageWatch) changed(offline time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holdUntil = max(w.holdUntil, w.monotonic()+max(w.offline, offline))
+	w.offline = offline
 }
 
 // holding reports whether an agent's silence may have been this node's.

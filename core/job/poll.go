@@ -128,13 +128,13 @@ func (s *Service) work(ctx context.Context, c Caller, r PollRequest, overrun []H
 	if err != nil {
 		return a, 0, err
 	}
-	a.Cancel, again = s.held.tell(append(cancels, overrun...), s.clock(), s.rules.times.CancelRepeat)
+	a.Cancel, again = s.held.tell(append(cancels, overrun...), s.clock(), s.rules().times.CancelRepeat)
 	if r.Max == 0 {
 		return a, again, nil
 	}
 	seed := rand.Text()
 	// A claim that was begun is answered even if the poll is over meanwhile.
-	us, err := s.update(context.WithoutCancel(ctx), Claimable(c.Space, c.Agent, r.Max), s.rules.send(seed, r.Confirm))
+	us, err := s.update(context.WithoutCancel(ctx), Claimable(c.Space, c.Agent, r.Max), s.rules().send(seed, r.Confirm))
 	if err != nil {
 		return a, 0, err
 	}
@@ -147,7 +147,7 @@ func (s *Service) work(ctx context.Context, c Caller, r PollRequest, overrun []H
 		}
 	}
 	if r.Confirm && len(a.Jobs) > 0 {
-		s.held.offered(WakeAgent(c.Space, c.Agent), s.clock().Add(s.rules.times.Offer))
+		s.held.offered(WakeAgent(c.Space, c.Agent), s.clock().Add(s.rules().times.Offer))
 	}
 	return a, again, nil
 }
@@ -155,11 +155,11 @@ func (s *Service) work(ctx context.Context, c Caller, r PollRequest, overrun []H
 // stillRunning takes the agent's word for the jobs that it runs, and returns
 // those that ran for too long and are to be stopped.
 func (s *Service) stillRunning(ctx context.Context, c Caller, running []Hold) (overrun []Hold) {
-	due := s.held.due(running, s.clock(), s.rules.times.Extend)
+	due := s.held.due(running, s.clock(), s.rules().times.Extend)
 	if len(due) > 0 {
 		leases, ids := leasesOf(due)
 		us, err := s.update(ctx, ByID(c.Space, ids...), func(v View) (*Change, error) {
-			return s.rules.running(c.Agent, leases[v.Job.ID])(v)
+			return s.rules().running(c.Agent, leases[v.Job.ID])(v)
 		})
 		if err != nil {
 			s.log.Warn("could not record which jobs still run", "agent", c.Agent, "err", err)

@@ -104,7 +104,7 @@ func (s *Service) checkIn(ctx context.Context, c Caller, r *PollRequest) (*prese
 		if err != nil {
 			return nil, err
 		}
-		if stale := e.rewrite || now.Sub(e.written).Abs() >= s.rules.times.Extend; !changed && !stale {
+		if stale := e.rewrite || now.Sub(e.written).Abs() >= s.rules().times.Extend; !changed && !stale {
 			return e, nil
 		}
 		// What is written goes over what is there now: another node may have
@@ -179,14 +179,14 @@ func (s *Service) introduce(ctx context.Context, e *present, c Caller, r *PollRe
 // this node's clock if it polls here, else by the store's, since the clocks of
 // two nodes may differ.
 func (s *Service) refuseSecond(ctx context.Context, e *present, c Caller, r *PollRequest, now time.Time) error {
-	alive := !e.polled.IsZero() && now.Sub(e.polled).Abs() < s.rules.times.CheckIn
+	alive := !e.polled.IsZero() && now.Sub(e.polled).Abs() < s.rules().times.CheckIn
 	if !alive {
 		at, err := s.store.Now(ctx)
 		if err != nil {
 			return err
 		}
 		seen := e.agent.InstanceSeenAt
-		alive = !seen.IsZero() && at.Sub(seen).Abs() < s.rules.times.CheckIn
+		alive = !seen.IsZero() && at.Sub(seen).Abs() < s.rules().times.CheckIn
 	}
 	if !alive {
 		return nil
@@ -202,11 +202,20 @@ func (s *Service) Recheck(space, agent string) { s.waker.Wake(WakeAgent(space, a
 
 // keepPresent records that agents with an open poll are there.
 func (s *Service) keepPresent(ctx context.Context) {
-	every(ctx, s.rules.times.Extend, func(ctx context.Context) {
+	for ctx.Err() == nil {
 		if err := s.seeOpen(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("could not record which agents are present", "err", err)
 		}
-	})
+		// The times may change while this waits.
+		now := s.holding.Load()
+		over := time.NewTimer(now.rules.times.Extend)
+		select {
+		case <-over.C:
+		case <-now.replaced:
+		case <-ctx.Done():
+		}
+		over.Stop()
+	}
 }
 
 func (s *Service) seeOpen(ctx context.Context) error {
@@ -217,7 +226,7 @@ func (s *Service) seeOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ids := s.presence.seen(s.clock(), at, s.rules.times)
+	ids := s.presence.seen(s.clock(), at, s.rules().times)
 	if len(ids) == 0 {
 		return nil
 	}

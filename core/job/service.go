@@ -72,15 +72,14 @@ type Config struct {
 // and which cancels they were told, which offers run out, and how long expiry
 // is held. What counts is in the store.
 type Service struct {
-	store     Store
-	waker     Waker
-	lookout   *lookout // nil: no other node works on the store
-	lease     chat.Leaser
-	rules     rules
-	retention time.Duration
-	clock     chat.Clock
-	log       *slog.Logger
-	observer  Observer // nil: nobody is told
+	store    Store
+	waker    Waker
+	lookout  *lookout // nil: no other node works on the store
+	lease    chat.Leaser
+	holding  atomic.Pointer[settings]
+	clock    chat.Clock
+	log      *slog.Logger
+	observer Observer // nil: nobody is told
 
 	presence *presence
 	polls    atomic.Int64 // open ones
@@ -102,18 +101,17 @@ func New(c Config) *Service {
 	}
 	times := c.Times.withDefaults()
 	s := &Service{
-		store:     c.Store,
-		waker:     c.Waker,
-		lease:     c.Lease,
-		rules:     rules{times: times, limits: c.Limits.withDefaults()},
-		retention: c.Retention,
-		clock:     c.Clock,
-		log:       c.Logger,
-		observer:  c.Observer,
-		presence:  &presence{agents: map[string]*present{}},
-		held:      &holds{word: map[string]holdWord{}},
-		outage:    newOutageWatch(times, c.Monotonic),
+		store:    c.Store,
+		waker:    c.Waker,
+		lease:    c.Lease,
+		clock:    c.Clock,
+		log:      c.Logger,
+		observer: c.Observer,
+		presence: &presence{agents: map[string]*present{}},
+		held:     &holds{word: map[string]holdWord{}},
+		outage:   newOutageWatch(times, c.Monotonic),
 	}
+	s.holding.Store(newSettings(times, c.Limits, c.Retention))
 	if c.Shared {
 		s.lookout = newLookout(c.Store, c.Waker)
 	}
@@ -121,16 +119,16 @@ func New(c Config) *Service {
 }
 
 // Times returns the times that hold.
-func (s *Service) Times() Times { return s.rules.times }
+func (s *Service) Times() Times { return s.rules().times }
 
 // Limits returns the limits that hold.
-func (s *Service) Limits() Limits { return s.rules.limits }
+func (s *Service) Limits() Limits { return s.rules().limits }
 
 // Now is the clock that deadlines use.
 func (s *Service) Now(ctx context.Context) (time.Time, error) { return s.store.Now(ctx) }
 
 // Online reports whether the agent checked in within the offline period.
-func (s *Service) Online(a Agent, now time.Time) bool { return s.rules.online(&a, now) }
+func (s *Service) Online(a Agent, now time.Time) bool { return s.rules().online(&a, now) }
 
 // Watch returns a channel that is signaled when one of the keys is woken, by
 // whichever node, and a function that ends the watch. A wake that was lost on
@@ -201,7 +199,7 @@ func (s *Service) Wait(ctx context.Context, space, id string, d time.Duration) (
 // sent one is canceled by its agent, which is told. ErrFinal comes with the
 // job as it stands.
 func (s *Service) Cancel(ctx context.Context, space, id, by string) (Job, error) {
-	return s.one(ctx, ByID(space, id), s.rules.cancel(by))
+	return s.one(ctx, ByID(space, id), s.rules().cancel(by))
 }
 
 // Approve grants or denies a job that waits for approval. Whether by may do
@@ -209,7 +207,7 @@ func (s *Service) Cancel(ctx context.Context, space, id, by string) (Job, error)
 func (s *Service) Approve(ctx context.Context, space, id, by string, grant bool) (Job, error) {
 	sel := ByID(space, id)
 	sel.WithAgent = true
-	return s.one(ctx, sel, s.rules.approve(by, grant, s.outage.holding()))
+	return s.one(ctx, sel, s.rules().approve(by, grant, s.outage.holding()))
 }
 
 // one updates a single job and wakes whom it concerns.
@@ -266,9 +264,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	all.Go(func() { s.sweep(ctx) })
 	all.Go(func() { s.keepPresent(ctx) })
-	if s.retention > 0 {
-		all.Go(func() { s.retain(ctx) })
-	}
+	all.Go(func() { s.retain(ctx) })
 	if s.lease != nil {
 		all.Go(func() { s.observe(ctx) }) // who sweeps does so anyway
 	}

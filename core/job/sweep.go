@@ -32,7 +32,7 @@ func (s *Service) observe(ctx context.Context) {
 
 // look is one pass of observe, and the first step of the sweeper's.
 func (s *Service) look(ctx context.Context) error {
-	if wake := s.held.lapsed(s.clock(), s.rules.times.MaxRun); len(wake) > 0 {
+	if wake := s.held.lapsed(s.clock(), s.rules().times.MaxRun); len(wake) > 0 {
 		s.waker.Wake(wake...)
 	}
 	now, err := s.store.Now(ctx)
@@ -105,10 +105,10 @@ func (s *Service) Sweep(ctx context.Context) (err error) {
 		_, err := s.store.Update(ctx, Due(1), leave)
 		return err
 	}
-	if err := s.all(ctx, Due(sweepBatch), s.rules.due); err != nil {
+	if err := s.all(ctx, Due(sweepBatch), s.rules().due); err != nil {
 		return err
 	}
-	return s.all(ctx, OfSilentAgents(s.rules.times.Offline, sweepBatch), s.rules.silent)
+	return s.all(ctx, OfSilentAgents(s.rules().times.Offline, sweepBatch), s.rules().silent)
 }
 
 // putOff moves the deadlines that a clock that jumped ahead made due, since
@@ -149,11 +149,15 @@ func (s *Service) retain(ctx context.Context) {
 // prune removes what is old, a small batch at a time so that nobody waits long.
 func (s *Service) prune(ctx context.Context) {
 	for ctx.Err() == nil {
+		retention := s.holding.Load().retention
+		if retention <= 0 {
+			return
+		}
 		now, err := s.store.Now(ctx)
 		if err != nil {
 			return
 		}
-		n, err := s.store.Prune(ctx, now.Add(-s.retention), retainBatch)
+		n, err := s.store.Prune(ctx, now.Add(-retention), retainBatch)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.log.Error("could not remove old jobs", "err", err)
