@@ -30,6 +30,8 @@ func anything() Lookup {
 				return "xapp-1-A0123-value", true
 			case strings.HasSuffix(name, "_BOT_TOKEN"):
 				return "xoxb-value", true
+			case strings.HasSuffix(name, "_CALLBACK_SECRET"):
+				return "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", true
 			}
 			return "value", true
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/nearest"
 )
 
@@ -96,6 +97,9 @@ func crossCheck(doc *strictyaml.Document, c *Config, already []*strictyaml.Error
 		found = append(found, doc.Place("", c.checkPublicURL())...)
 	}
 	found = append(found, doc.Place("", c.checkNames())...)
+	if sound("channels", "alerts") {
+		found = append(found, doc.Place("", channels.Check(c.Channels, c.Alerts))...)
+	}
 	if sound("store") {
 		found = append(found, misplaced(doc, storeKeys, "store", c.Store.Driver)...)
 	}
