@@ -197,6 +197,9 @@ func TestSchemaShowsEveryKind(t *testing.T) {
 			"allow_http_loopback", "unauthenticated_loopback",
 		},
 		"terminal": {"prompt"},
+		"webhook": {
+			"provider", "secrets", "signature", "id_header", "event_header", "message_bytes", "reply_to", "commit_status", "callback_url", "rules",
+		},
 	}
 	for _, kind := range s.Properties.Adapters.Items.AllOf {
 		name := kind.If.Properties.Kind.Const
@@ -209,5 +212,20 @@ func TestSchemaShowsEveryKind(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("the schema lacks the kinds %v", want)
+	}
+}
+
+// TestCheckPlaces holds that nobody is to be told anything in a place where
+// nothing can be written.
+func TestCheckPlaces(t *testing.T) {
+	t.Parallel()
+	rest := "adapters:\n" + slackHTTP + "channels:\n  ops:\n    account: ACCOUNT\n    channel: C0123\nalerts: {offline: ops}\n"
+	code, _, errs := checkConfig(t, strings.Replace(rest, "ACCOUNT", "work-slack", 1))
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	code, _, errs = checkConfig(t, strings.Replace(rest, "ACCOUNT", "work-slak", 1))
+	if code != 1 || !strings.Contains(errs, `skadi.yaml:5:14: channels.ops.account: no adapter has the name "work-slak"`) {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/callback"
+	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/httpapi"
@@ -55,7 +57,11 @@ type node struct {
 	replier  *events.Replier
 	telling  *telling
 	intake   *intake.Intake
-	mounts   map[string]http.Handler
+	places   *channels.Book
+	// callbacks is nil if the config has no secret for them.
+	callbacks      *callback.Sender
+	closeCallbacks func()
+	mounts         map[string]http.Handler
 
 	stopParts context.CancelFunc
 	parts     sync.WaitGroup
@@ -76,6 +82,10 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	if cfg.Node.Name != "" {
 		self.Host = cfg.Node.Name
 	}
+	callbacks, closeCallbacks, err := newCallbacks(cfg)
+	if err != nil {
+		return nil, err
+	}
 	b, err := placeOf(cfg).open(ctx, log)
 	if err != nil {
 		return nil, err
@@ -86,13 +96,15 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	}
 	n := &node{
 		cfg: cfg, log: log, base: b, queue: q, policy: policy,
-		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
-		tokens:   access.NewTokens(b, time.Now),
-		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
-		accounts: events.NewAccounts(time.Now, log),
-		telling:  newTelling(b),
-		mounts:   map[string]http.Handler{},
+		registry:  nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
+		tokens:    access.NewTokens(b, time.Now),
+		auditor:   access.NewAuditor(b, time.Now).WithLogger(log),
+		accounts:  events.NewAccounts(time.Now, log),
+		telling:   newTelling(b),
+		mounts:    map[string]http.Handler{},
+		callbacks: callbacks, closeCallbacks: closeCallbacks,
 	}
+	n.places = channels.New(cfg.Channels, cfg.Alerts, n.accounts)
 	n.jobs = job.New(job.Config{
 		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: n.registry.Leaser(),
 		Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
@@ -102,12 +114,13 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: n.telling, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
+		Store: n.telling, Jobs: n.jobs, Senders: senders{n.accounts, callbacks}, Queue: q, QueueUp: n.queueUp,
 		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
 		Local: localAccounts(cfg), Clock: time.Now, Logger: log,
 	})
 	n.intake = intake.New(intake.Config{
-		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b, Clock: time.Now, Logger: log,
+		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b,
+		Places: n.places, Callback: n.checkCallback(), Clock: time.Now, Logger: log,
 	})
 	return n, nil
 }
@@ -143,14 +156,19 @@ func (n *node) addAccounts() error {
 		return err
 	}
 	var errs []error
+	all := made{}
 	for _, a := range n.cfg.Adapters {
 		adapter, err := factories[a.Kind](a.Decode, n.env(a.Name))
 		if err == nil {
+			all[a.Name] = adapter
 			err = n.addAccount(a.Name, a.Kind, adapter)
 		}
 		errs = append(errs, a.Place(err))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return all.places(n.cfg)
 }
 
 func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {
@@ -190,6 +208,7 @@ func (n *node) api(metricsElsewhere bool) *httpapi.API {
 	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
+		Callback: n.checkCallback(), Channels: n.places,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mounts: n.mounts,
 		Ready:            httpapi.Checks(n.checks()),
 		MetricsElsewhere: metricsElsewhere,
@@ -226,6 +245,7 @@ func (n *node) close(hurry context.Context) error {
 		n.stopParts()
 		n.parts.Wait()
 	}
+	n.closeCallbacks()
 	return errors.Join(n.queue.Close(), n.base.Close())
 }
 

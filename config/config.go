@@ -42,6 +42,16 @@ type Config struct {
 	Access         access.Rules                `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
 
 	warnings *warnings
+	doc      *strictyaml.Document
+}
+
+// Place finds the places in the file of an error about values of it; see
+// strictyaml.Validator. It is nil if err is.
+func (c *Config) Place(err error) error {
+	if c.doc == nil {
+		return err
+	}
+	return strictyaml.Sorted(c.doc.Place("", err)...)
 }
 
 // TLS names the certificate. The files are read again when they change.

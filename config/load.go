@@ -65,6 +65,7 @@ func Parse(name string, data []byte, lookup Lookup) (*Config, error) {
 	if c.Store.Driver != SQLite {
 		c.Store.Path = ""
 	}
+	c.doc = doc
 	for i := range c.Adapters {
 		c.Adapters[i].warnings = c.warnings
 	}
