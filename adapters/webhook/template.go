@@ -190,6 +190,10 @@ func templateError(err error) error {
 		return errors.New("the template cannot be filled")
 	}
 	text := chat.Readable(strings.TrimPrefix(exec.Error(), "template: send:"))
+	var value *valueError
+	if at, _, ok := strings.Cut(text, ": executing"); ok && errors.As(err, &value) {
+		return fmt.Errorf("the template cannot be filled at %s: %w", at, value)
+	}
 	const most = 300
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
