@@ -108,7 +108,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	n.jobs = job.New(job.Config{
 		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: n.registry.Leaser(),
 		Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
-		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log,
+		Retention: cfg.Retention.Jobs, Alerts: n.places, Clock: time.Now, Logger: log,
 	})
 	n.relay = events.NewRelay(events.RelayConfig{
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,

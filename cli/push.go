@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "with --wait: how long to wait; the job goes on after that")
 	f.StringVar(&p.key, "idempotency-key", "", "pushes with the same key make one job")
 	f.BoolVar(&p.actions, "github-log", false, "with --wait: write for the log of GitHub Actions, where output is else read for commands")
+	f.StringVar(&p.idFile, "id-file", "", "a file to write the job's ID to, once the job is taken in, for who cancels it")
 	jsonFlag(c, &p.json)
 	return c
 }
@@ -77,6 +79,7 @@ type push struct {
 	key     string
 	json    bool
 	actions bool
+	idFile  string
 
 	out, err io.Writer
 	client   *agentapi.Client
@@ -102,6 +105,11 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	j, err := p.send(first, agentapi.Push{Agent: agent, Message: message})
 	if err != nil {
 		return refused(err)
+	}
+	if p.idFile != "" {
+		if err := os.WriteFile(p.idFile, []byte(j.ID+"\n"), 0o600); err != nil {
+			fmt.Fprintf(p.err, "#%s was sent, and --id-file cannot be written: %v\n", j.Code, err)
+		}
 	}
 	if !p.wait {
 		return p.accepted(j)

@@ -52,6 +52,9 @@ type Config struct {
 	Lease  chat.Leaser
 	Times  Times
 	Limits Limits
+	// Alerts says who is told when an agent goes offline and comes back, and
+	// when two processes serve one; nil: nobody.
+	Alerts Alerts
 	// Retention is how long a final job is kept; 0 keeps it for ever.
 	Retention time.Duration
 	Clock     chat.Clock
@@ -74,6 +77,7 @@ type Service struct {
 	lookout   *lookout // nil: no other node works on the store
 	lease     chat.Leaser
 	rules     rules
+	alerts    Alerts
 	retention time.Duration
 	clock     chat.Clock
 	log       *slog.Logger
@@ -81,6 +85,9 @@ type Service struct {
 	presence *presence
 	held     *holds
 	outage   *outageWatch
+	// complained is when the sweeper, who alone looks at it, last logged that
+	// alerts cannot be told.
+	complained time.Time
 }
 
 // New returns a service. It does nothing of its own accord until Run.
@@ -101,6 +108,7 @@ func New(c Config) *Service {
 		waker:     c.Waker,
 		lease:     c.Lease,
 		rules:     rules{times: times, limits: c.Limits.withDefaults()},
+		alerts:    c.Alerts,
 		retention: c.Retention,
 		clock:     c.Clock,
 		log:       c.Logger,
