@@ -82,4 +82,3 @@ func (m made) places(cfg *config.Config) error {
 	}
 	return errors.Join(errs...)
 }
-
