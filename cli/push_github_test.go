@@ -24,7 +24,8 @@ func TestPushGitHubLog(t *testing.T) {
 		{"evil", evil, evil, "", agentapi.Job{Status: "succeeded"}, false, 0},
 		{
 			"failed", "no", "no\n", "::error title=Skadi%2C web-1::#k7f3q2 failed (50%25%0A), exit code 1\n",
-			agentapi.Job{Status: "failed", Reason: "50%\n", Result: &agentapi.Result{ExitCode: &one, Output: "no"}}, false, 1,
+			agentapi.Job{Status: "failed", Reason: "50%\n", Result: &agentapi.Result{ExitCode: &one, Output: "no"}},
+			false, 1,
 		},
 		{"left", "half a line", "half a line\n", "", agentapi.Job{}, true, exitNoAnswer},
 	} {

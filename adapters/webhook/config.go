@@ -152,6 +152,7 @@ func (c Config) Validate() error {
 		bad("rules", "is empty, so that nothing would ever be sent")
 	}
 	c.validateReplies("", replies{c.ReplyTo, c.CommitStatus, c.CallbackURL}, bad)
+	c.validateTokens(bad)
 	for i, r := range c.Rules {
 		at := fmt.Sprintf("rules[%d].", i)
 		c.validateRule(at, r, bad)

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -74,6 +75,27 @@ func (c Config) validateStatus(key string, s CommitStatus, bad complain) {
 		if _, err := newMessage(s.SHA, maxSHA); err != nil {
 			bad(key+".sha", "%v", err)
 		}
+	}
+}
+
+// validateTokens sees to it that a status is known by its API and its name: a
+// conversation that was stored has no more than these to find the token by.
+func (c Config) validateTokens(bad complain) {
+	type name struct{ api, context string }
+	tokens := map[name]chat.Secret{}
+	check := func(key string, s CommitStatus) {
+		if s == (CommitStatus{}) {
+			return
+		}
+		n := name{s.api(c.Provider), s.context()}
+		if other, ok := tokens[n]; ok && other != s.Token {
+			bad(key+".context", "is %q, which is that of a status with another token too; give each a name of its own", n.context)
+		}
+		tokens[n] = s.Token
+	}
+	check("commit_status", c.CommitStatus)
+	for i, r := range c.Rules {
+		check(fmt.Sprintf("rules[%d].commit_status", i), r.CommitStatus)
 	}
 }
 

@@ -91,6 +91,12 @@ func TestConfig(t *testing.T) {
 		{"status of a name that is none", func(c *Config) { c.CommitStatus = CommitStatus{Token: farToken, Context: "a\nb"} }, []string{"commit_status.context"}},
 		{"status that leads nowhere", func(c *Config) { c.CommitStatus = CommitStatus{Token: farToken, TargetURL: "javascript:alert(1)"} }, []string{"commit_status.target_url"}},
 		{"status of a commit that is none", func(c *Config) { c.CommitStatus = CommitStatus{Token: farToken, SHA: "{{"} }, []string{"commit_status.sha"}},
+		{"status of two tokens", func(c *Config) {
+			c.CommitStatus, c.Rules[0].CommitStatus = status, CommitStatus{Token: "ghp_other"}
+		}, []string{"rules[0].commit_status.context"}},
+		{"statuses of two tokens", func(c *Config) {
+			c.CommitStatus, c.Rules[0].CommitStatus = status, CommitStatus{Token: "ghp_other", Context: "deploy"}
+		}, nil},
 		{"status of whom nothing is known", func(c *Config) { generic(c); c.Rules[0].CommitStatus = status }, []string{"rules[0].commit_status"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

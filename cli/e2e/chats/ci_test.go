@@ -73,6 +73,15 @@ func newCISite(t *testing.T) *ciSite {
       - on: {event: push, branch: 'away/*'}
         send: 'web-1 run now {{.after}}'
         callback_url: '%[3]s/redirect/'
+      - on: {event: push, branch: metadata}
+        send: 'web-1 run now {{.after}}'
+        callback_url: 'http://169.254.169.254/latest/meta-data/'
+      - on: {event: push, branch: name}
+        send: 'web-1 run now {{.after}}'
+        callback_url: 'https://localhost/inside/'
+      - on: {event: push, branch: mapped}
+        send: 'web-1 run now {{.after}}'
+        callback_url: 'https://[::ffff:10.0.0.1]/inside/'
 `, ciSecret, ciToken, github.url)
 	text := strings.Replace(string(config), "adapters:\n", account, 1)
 	text = strings.Replace(text, "who: ['slack-0:*'", "who: ['github:webhook', 'slack-0:*'", 1)
@@ -287,6 +296,13 @@ func TestCIAttacks(t *testing.T) {
 	s.deliver(delivery{Event: "push", Payload: recorded(t, "push", map[string]any{"ref": "refs/heads/away/1"})}, http.StatusOK, "taken")
 	s.told("Succeeded", "run now "+passed)
 	s.logged("redirects are not followed")
+
+	// Nor is one called that is not public: nothing is run then.
+	for branch, host := range map[string]string{"metadata": "169.254.169.254", "name": "localhost", "mapped": "::ffff:10.0.0.1"} {
+		s.deliver(delivery{Event: "push", Payload: recorded(t, "push", map[string]any{"ref": "refs/heads/" + branch})}, http.StatusOK, "taken")
+		s.told(host, "callbacks.allow")
+		s.logged(host)
+	}
 	var visited []string
 	s.github.ask("visited", struct{}{}, &visited)
 	if len(visited) > 0 {
