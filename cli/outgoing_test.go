@@ -33,7 +33,7 @@ func TestPlacesOfAdapters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for to, why := range map[string]string{
-		"work": "", "wrok": `no adapter has the name "wrok"`, "ci": `answers only who wrote to it`,
+		"work": "", "labour": `no adapter has the name "labour"`, "ci": `answers only who wrote to it`,
 	} {
 		all := made{"ci": answering{to: []chat.Destination{{Account: to, Channel: "C1"}}}, "work": open{}}
 		err := all.places(cfg)

@@ -19,7 +19,7 @@ const (
 	// placesAgain is how often a place is remembered anew, and placesKept how
 	// many one process knows to be remembered.
 	placesAgain = 24 * time.Hour
-	placesKept = 10_000
+	placesKept  = 10_000
 	placeTime   = time.Second
 )
 
