@@ -24,6 +24,9 @@ type conversation struct {
 	Context string `json:"context,omitempty"`
 	// Channel is what access rules know the conversation by.
 	Channel string `json:"channel,omitempty"`
+	// Words says that only what is no job becomes a status, since each status
+	// of the job is told by a conversation beside this one.
+	Words bool `json:"words,omitempty"`
 }
 
 // silence is the conversation of a message that this adapter does not answer.
@@ -33,7 +36,11 @@ func silence(account, channel string) chat.ConversationRef {
 
 // key names the conversation within the account.
 func (c conversation) key() string {
-	return strings.Join([]string{c.Repo + "@" + c.SHA, c.Context, c.API}, " ")
+	key := strings.Join([]string{c.Repo + "@" + c.SHA, c.Context, c.API}, " ")
+	if c.Words {
+		key += " words"
+	}
+	return key
 }
 
 func (c conversation) ref(account string) chat.ConversationRef {

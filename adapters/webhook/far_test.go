@@ -77,6 +77,8 @@ func newHub(t *testing.T, provider string, env chat.Env) *hub {
 	t.Cleanup(h.api.Close)
 	h.cfg = Config{
 		Provider: provider, Secrets: []chat.Secret{oldSecret, farSecret}, MessageBytes: 1 << 20,
+		// So that the conversation is the one that tells everything.
+		ReplyTo:      chat.Destination{Account: "elsewhere", Channel: "C1"},
 		CommitStatus: CommitStatus{Token: farToken, APIURL: h.api.URL + "/api/", SHA: "{{.client_payload.sha}}"},
 		Rules: []Rule{{
 			On: map[string]string{"event": "repository_dispatch", "repo": "acme/shop"}, Send: "{{.client_payload.text | words}}",

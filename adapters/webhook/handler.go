@@ -152,19 +152,24 @@ func (a *Adapter) message(r *rule, e *event) (chat.Inbound, error) {
 		CallbackURL: r.replies.callback,
 	}
 	m.Conversation = silence(a.env.Account, e.repo())
-	if r.replies.status != (CommitStatus{}) {
-		c, err := r.commit(a.cfg.Provider, e)
-		if err != nil {
-			return chat.Inbound{}, fmt.Errorf("commit_status: %w", err)
-		}
-		m.Conversation = c.ref(a.env.Account)
-		m.ID = c.once(a.cfg.Provider, e)
-	}
 	if to := r.replies.to; to != (chat.Destination{}) {
-		if r.replies.status != (CommitStatus{}) {
-			m.Also = []chat.ConversationRef{m.Conversation}
-		}
 		m.ReplyTo = &to
+	}
+	if r.replies.status == (CommitStatus{}) {
+		return m, nil
+	}
+	c, err := r.commit(a.cfg.Provider, e)
+	if err != nil {
+		return chat.Inbound{}, fmt.Errorf("commit_status: %w", err)
+	}
+	m.ID = c.once(a.cfg.Provider, e)
+	// What comes of the job is told at once and in order there; where nothing
+	// else is answered, a refusal becomes a status too.
+	m.Also = []chat.ConversationRef{c.ref(a.env.Account)}
+	m.Conversation = m.Also[0]
+	if m.ReplyTo == nil {
+		c.Words = true
+		m.Conversation = c.ref(a.env.Account)
 	}
 	return m, nil
 }

@@ -108,11 +108,18 @@ func TestRepliesGoWhereTheRuleSays(t *testing.T) {
 		"as a status": {func(c *Config) { c.CommitStatus = status }, func(t *testing.T, m chat.Inbound) {
 			t.Helper()
 			assert.Nil(t, m.ReplyTo)
-			c, err := conversationOf(m.Conversation)
-			require.NoError(t, err)
-			assert.Equal(t, conversation{
+			require.Len(t, m.Also, 1)
+			want := conversation{
 				API: status.APIURL, Repo: "acme/shop", SHA: "acb5820ced9479c074f688cc328bf03f341a511d", Context: "deploy", Channel: "acme/shop",
-			}, c)
+			}
+			c, err := conversationOf(m.Also[0])
+			require.NoError(t, err)
+			assert.Equal(t, want, c)
+			want.Words = true
+			c, err = conversationOf(m.Conversation)
+			require.NoError(t, err)
+			assert.Equal(t, want, c)
+			assert.NotEqual(t, m.Also[0].Key, m.Conversation.Key)
 			assert.NotContains(t, string(m.Conversation.Data), farToken)
 		}},
 		"all of it": {func(c *Config) {

@@ -32,7 +32,7 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	if err != nil {
 		return chat.MessageRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
 	}
-	if c.API == "" {
+	if c.API == "" || c.Words && m.Card != nil {
 		a.env.Logger.DebugContext(ctx, "nobody is told", "message", m.ID, "text", oneLine(m.Text, maxDescription))
 		return chat.MessageRef{ID: m.ID}, nil
 	}

@@ -165,6 +165,29 @@ func TestTheSameStateAgain(t *testing.T) {
 	}
 }
 
+// What a conversation beside it tells already is not told twice.
+func TestOnlyWords(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	a := answered(t, GitHub, time.Now(), func(*http.Request, string) (int, http.Header, string) {
+		calls++
+		return http.StatusCreated, nil, `{"id": 1}`
+	})
+	c, err := conversationOf(to(t, a, sources[GitHub]))
+	require.NoError(t, err)
+	c.Words = true
+	for _, m := range []chat.Outbound{
+		{ID: "a", Card: &chat.Card{Mark: chat.MarkRunning}},
+		{ID: "b", Card: &chat.Card{Mark: chat.MarkSucceeded, Final: true}},
+		{ID: "c", Text: "You may not do this.", Refused: true},
+	} {
+		m.To = c.ref("ci")
+		_, err := a.Send(t.Context(), m)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 1, calls)
+}
+
 // The token goes where the config says that it belongs, whatever an old
 // reference names.
 func TestTheTokenStaysAtItsAPI(t *testing.T) {
