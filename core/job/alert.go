@@ -22,13 +22,25 @@ type Alerts interface {
 // a thousand agents behind one broken switch hold up nothing else.
 const outageBatch = 100
 
+// outagePeriod is the shortest time between two looks for outages, each of
+// which reads all agents.
+const outagePeriod = 5 * time.Second
+
 // tellOutages tells which agents went offline or are back since the last pass,
 // once each whichever node notices. What cannot be told now is left for the
 // next pass.
 func (s *Service) tellOutages(ctx context.Context) error {
+	if now := s.clock(); now.Sub(s.looked).Abs() >= min(outagePeriod, s.rules.times.Offline) {
+		s.looked = now
+	} else {
+		return nil
+	}
 	found, err := s.store.Outages(ctx, s.rules.times.Offline, outageBatch)
 	if err != nil {
 		return err
+	}
+	if len(found) == outageBatch {
+		s.looked = time.Time{} // there may be more
 	}
 	for _, o := range found {
 		messages, err := s.outageMessages(ctx, o)

@@ -90,7 +90,7 @@ func TestAnOutageIsToldOnce(t *testing.T) {
 	assert.Empty(t, b.told())
 
 	require.NoError(t, b.CheckIn(b.ctx, b.caller))
-	b.steady(time.Second)
+	b.steady(5 * time.Second)
 	assert.Equal(t, []string{"web-1 is online again, after 5 min."}, b.told())
 	b.steady(time.Minute)
 	assert.Empty(t, b.told())
@@ -139,14 +139,14 @@ func TestAlertsWaitUntilTheyCanBeTold(t *testing.T) {
 	b.steady(10 * time.Minute)
 	assert.Empty(t, b.told())
 	w.fail(nil)
-	b.steady(time.Second)
+	b.steady(5 * time.Second)
 	require.Len(t, b.told(), 1)
 	// A channel that is no more keeps nobody waiting.
 	require.NoError(t, b.CheckIn(b.ctx, b.caller))
 	w.fail(&chat.SendError{Class: chat.Gone, Err: errors.New("no such channel")})
-	b.steady(time.Second)
+	b.steady(5 * time.Second)
 	w.fail(nil)
-	b.steady(time.Second)
+	b.steady(5 * time.Second)
 	assert.Empty(t, b.told())
 }
 

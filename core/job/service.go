@@ -85,9 +85,9 @@ type Service struct {
 	presence *presence
 	held     *holds
 	outage   *outageWatch
-	// complained is when the sweeper, who alone looks at it, last logged that
-	// alerts cannot be told.
-	complained time.Time
+	// looked is when the sweeper, who alone knows these two, last looked for
+	// outages, and complained when it last logged that they cannot be told.
+	looked, complained time.Time
 }
 
 // New returns a service. It does nothing of its own accord until Run.
