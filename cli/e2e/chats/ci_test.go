@@ -82,9 +82,17 @@ func newCISite(t *testing.T) *ciSite {
       - on: {event: push, branch: mapped}
         send: 'web-1 run now {{.after}}'
         callback_url: 'https://[::ffff:10.0.0.1]/inside/'
+  - name: quiet
+    kind: webhook
+    provider: github
+    secrets: [%[1]s]
+    commit_status: {token: %[2]s, api_url: '%[3]s/api'}
+    rules:
+      - on: {event: workflow_run}
+        send: 'web-1 run {{.workflow_run.name}} {{.workflow_run.head_sha}}'
 `, ciSecret, ciToken, github.url)
 	text := strings.Replace(string(config), "adapters:\n", account, 1)
-	text = strings.Replace(text, "who: ['slack-0:*'", "who: ['github:webhook', 'slack-0:*'", 1)
+	text = strings.Replace(text, "who: ['slack-0:*'", "who: ['github:webhook', 'quiet:webhook', 'slack-0:*'", 1)
 	text += fmt.Sprintf("callbacks: {secrets: [%s], allow: [127.0.0.1]}\n", ciSigning)
 	s.write("skadi.yaml", text)
 	return s
@@ -116,13 +124,18 @@ type delivery struct {
 	Payload  map[string]any `json:"payload"`
 	Delivery string         `json:"delivery,omitempty"`
 	Change   map[string]any `json:"change,omitempty"`
+	// account is github unless it is set.
+	account string
 }
 
 // deliver has GitHub deliver an event, and checks how that was answered: the
 // status, and words of the answer.
 func (s *ciSite) deliver(d delivery, status int, words ...string) {
 	s.t.Helper()
-	d.URL = "http://" + s.addr + "/adapters/github/events"
+	if d.account == "" {
+		d.account = "github"
+	}
+	d.URL = "http://" + s.addr + "/adapters/" + d.account + "/events"
 	if d.Secret == "" {
 		d.Secret = ciSecret
 	}
@@ -237,6 +250,34 @@ func TestCI(t *testing.T) {
 	if len(faults) > 0 {
 		t.Errorf("callbacks were refused: %q", faults)
 	}
+}
+
+// TestCIStatus has nobody told but the commit: at once that the job waits or
+// runs, how it ended, and what was refused.
+func TestCIStatus(t *testing.T) {
+	t.Parallel()
+	s := newCISite(t)
+	s.site.start()
+	sha := func(digit string) string { return strings.Repeat(digit, 40) }
+	event := func(how, sha string) delivery {
+		return delivery{account: "quiet", Event: "workflow_run", Payload: recorded(t, "workflow_run", map[string]any{
+			"workflow_run.name": how, "workflow_run.head_sha": sha,
+		})}
+	}
+	s.deliver(event("wait", sha("1")), http.StatusOK, "taken")
+	s.statuses(sha("1"), "pending")
+	s.release(sha("1"))
+	s.statuses(sha("1"), "pending", "success")
+	s.deliver(event("fail", sha("2")), http.StatusOK, "taken")
+	if last := s.statuses(sha("2"), "pending", "failure"); last.Context != "skadi" || !strings.Contains(last.Description, "exit 1") {
+		t.Errorf("the status is %+v", last)
+	}
+	s.settled(2)
+	s.deliver(event("now;reboot", sha("3")), http.StatusOK, "taken") // which the agent does not take
+	s.statuses(sha("3"), "pending", "failure")
+	refused := event("x", sha("4"))
+	refused.Payload["workflow_run"].(map[string]any)["name"] = `"x`
+	s.deliver(refused, http.StatusUnprocessableEntity, "quotation mark")
 }
 
 // TestCIAttacks tries what must not work, and looks for the reason in the log.
