@@ -64,9 +64,11 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("agentd {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	for _, c := range []*cobra.Command{newRun(), newCheck()} {
+	for _, c := range []*cobra.Command{newRun(), newCheck(), newSay()} {
 		c.Flags().StringP("config", "c", "agentd.yaml", "the YAML file")
-		c.Args = noArgs
+		if c.Args == nil {
+			c.Args = noArgs
+		}
 		root.AddCommand(c)
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })

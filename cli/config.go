@@ -226,17 +226,22 @@ func (k *checked) accounts() error {
 		return err
 	}
 	var errs []error
+	all := made{}
 	for _, a := range k.cfg.Adapters {
 		adapter, err := factories[a.Kind](a.Decode, checkEnv(a.Name))
 		if err != nil {
 			errs = append(errs, a.Place(err))
 			continue
 		}
+		all[a.Name] = adapter
 		if _, ok := adapter.(chat.Pushed); ok {
 			k.addressesOf(a, adapter)
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return all.places(k.cfg)
 }
 
 // addressesOf notes where the far side calls an account.

@@ -25,6 +25,7 @@ func checkConfig(t *testing.T, text string) (code int, stdout, stderr string) {
 const (
 	slackHTTP   = "  - {name: work-slack, kind: slack, mode: http, bot_token: xoxb-hunter2, signing_secret: hunter2}\n"
 	slackSocket = "  - {name: club-slack, kind: slack, mode: socket, bot_token: xoxb-hunter2, app_token: xapp-1-A0-hunter2}\n"
+	hook        = "  - {name: ci, kind: webhook, provider: github, secrets: [hunter2-hunter2], rules: [{on: {event: push}, send: 'web-1 deploy {{.after}}'}]}\n"
 	teamsBot    = "  - {name: work-teams, kind: teams, app_id: 2f6c9d1e-0f6b-4d0a-9a51-6f0b8a7c3d21, app_password: hunter2, tenant_id: 8c1b7a52-3f0e-4c55-b0d7-1d2e3f405162}\n"
 )
 
@@ -140,6 +141,20 @@ func TestCheckRefusesAdapters(t *testing.T) {
 		{"an empty app token", cut(slackSocket, "xapp-1-A0-hunter2", `""`), []string{"skadi: skadi.yaml:2:87: adapters[0].app_token: is empty"}},
 		{"an empty password", cut(teamsBot, "app_password: hunter2", `app_password: ""`), []string{"skadi: skadi.yaml:2:97: adapters[0].app_password: is empty"}},
 		{"a mode that is none", cut(slackHTTP, "mode: http", "mode: htp"), []string{`skadi: skadi.yaml:2:43: adapters[0].mode: "htp" is not one of socket, http; did you mean "http"?`}},
+		{"a webhook without a secret", cut(hook, "[hunter2-hunter2]", "[]"), []string{`skadi: skadi.yaml:2:58: adapters[0].secrets: must not be empty`}},
+		{"a webhook with an empty secret", cut(hook, "[hunter2-hunter2]", `[""]`), []string{`skadi: skadi.yaml:2:59: adapters[0].secrets[0]: is empty`}},
+		{"a webhook without rules", cut(hook, ", rules: [{on: {event: push}, send: 'web-1 deploy {{.after}}'}]", ""), []string{`skadi: skadi.yaml:2:5: adapters[0]: key "rules" is missing`}},
+		{
+			"a webhook with a typo in a rule", cut(hook, "send:", "sends:"),
+			[]string{
+				`skadi: skadi.yaml:2:85: adapters[0].rules[0]: key "send" is missing`,
+				`skadi.yaml:2:105: adapters[0].rules[0]: unknown key "sends", did you mean "send"?`,
+			},
+		},
+		{"a webhook with a condition that is none", cut(hook, "event: push", "evnt: push"), []string{`skadi: skadi.yaml:2:97: adapters[0].rules[0].on.evnt: is no key of github events`}},
+		{"a webhook with a template that is none", cut(hook, "{{.after}}", "{{after}}"), []string{`skadi: skadi.yaml:2:111: adapters[0].rules[0].send: is no template`}},
+		{"a webhook with a typo in a status", cut(hook, "rules:", "commit_status: {tokn: hunter2}, rules:"), []string{`skadi: skadi.yaml:2:93: adapters[0].commit_status: unknown key "tokn", did you mean "token"?`}},
+		{"a webhook that answers half a channel", cut(hook, "rules:", "reply_to: {account: work-slack}, rules:"), []string{`skadi: skadi.yaml:2:87: adapters[0].reply_to: key "channel" is missing`}},
 		{"a kind that is none", cut(slackHTTP, "kind: slack", "kind: slak"), []string{`skadi: skadi.yaml:2:30: adapters[0].kind: there is no kind "slak" of adapter; did you mean "slack"?`}},
 		{"a name twice", slackHTTP + cut(teamsBot, "work-teams", "work-slack"), []string{`skadi: skadi.yaml:3:12: adapters[1].name: "work-slack" is the name of adapters[0] too`}},
 	} {
@@ -197,6 +212,9 @@ func TestSchemaShowsEveryKind(t *testing.T) {
 			"allow_http_loopback", "unauthenticated_loopback",
 		},
 		"terminal": {"prompt"},
+		"webhook": {
+			"provider", "secrets", "signature", "id_header", "event_header", "message_bytes", "reply_to", "commit_status", "callback_url", "rules",
+		},
 	}
 	for _, kind := range s.Properties.Adapters.Items.AllOf {
 		name := kind.If.Properties.Kind.Const
@@ -209,5 +227,20 @@ func TestSchemaShowsEveryKind(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("the schema lacks the kinds %v", want)
+	}
+}
+
+// TestCheckPlaces holds that nobody is to be told anything in a place where
+// nothing can be written.
+func TestCheckPlaces(t *testing.T) {
+	t.Parallel()
+	rest := "adapters:\n" + slackHTTP + "channels:\n  ops:\n    account: ACCOUNT\n    channel: C0123\nalerts: {offline: ops}\n"
+	code, _, errs := checkConfig(t, strings.Replace(rest, "ACCOUNT", "work-slack", 1))
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	code, _, errs = checkConfig(t, strings.Replace(rest, "ACCOUNT", "work-slak", 1))
+	if code != 1 || !strings.Contains(errs, `skadi.yaml:5:14: channels.ops.account: no adapter has the name "work-slak"`) {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/callback"
+	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/httpapi"
@@ -62,6 +64,10 @@ type node struct {
 	intake   *intake.Intake
 	mounts   mounts
 	reloads  sync.Mutex // held while the config is read again
+	places   *channels.Book
+	// callbacks is nil if the config has no secret for them.
+	callbacks      *callback.Sender
+	closeCallbacks func()
 
 	stopParts context.CancelFunc
 	parts     sync.WaitGroup
@@ -82,6 +88,10 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	if cfg.Node.Name != "" {
 		self.Host = cfg.Node.Name
 	}
+	callbacks, closeCallbacks, err := newCallbacks(cfg)
+	if err != nil {
+		return nil, err
+	}
 	b, err := placeOf(cfg).open(ctx, log)
 	if err != nil {
 		return nil, err
@@ -92,32 +102,35 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	}
 	n := &node{
 		cfg: cfg, log: log, base: b, queue: q, owners: owners,
-		registry: nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
-		tokens:   access.NewTokens(b, time.Now),
-		auditor:  access.NewAuditor(b, time.Now).WithLogger(log),
-		accounts: events.NewAccounts(time.Now, log),
-		metrics:  telemetry.NewMetrics(time.Now),
+		registry:  nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
+		tokens:    access.NewTokens(b, time.Now),
+		auditor:   access.NewAuditor(b, time.Now).WithLogger(log),
+		accounts:  events.NewAccounts(time.Now, log),
+		metrics:   telemetry.NewMetrics(time.Now),
+		callbacks: callbacks, closeCallbacks: closeCallbacks,
 	}
 	n.policy.Store(policy)
 	if n.traces, err = openTraces(ctx, cfg.Tracing, self.ID, log); err != nil {
 		return nil, errors.Join(err, q.Close(), b.Close())
 	}
 	observer := telemetry.Both{Metrics: n.metrics, Traces: n.traces}
+	n.places = channels.New(cfg.Channels, cfg.Alerts, n.accounts)
 	n.jobs = job.New(job.Config{
 		Store: b, Waker: q.waker, Shared: b.shared || q.ping != nil, Lease: n.registry.Leaser(),
 		Times: cfg.JobTimes(), Limits: cfg.JobLimits(),
-		Retention: cfg.Retention.Jobs, Clock: time.Now, Logger: log, Observer: observer,
+		Retention: cfg.Retention.Jobs, Alerts: n.places, Clock: time.Now, Logger: log, Observer: observer,
 	})
 	n.relay = events.NewRelay(events.RelayConfig{
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: b, Jobs: n.jobs, Senders: n.accounts, Queue: q, QueueUp: n.queueUp,
+		Store: b, Jobs: n.jobs, Senders: senders{n.accounts, callbacks}, Queue: q, QueueUp: n.queueUp,
 		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
 		Local: localAccounts(cfg), Clock: time.Now, Logger: log, Observer: observer,
 	})
 	n.intake = intake.New(intake.Config{
-		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b, Clock: time.Now, Logger: log,
+		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b,
+		Places: n.places, Callback: n.checkCallback(), Clock: time.Now, Logger: log,
 	})
 	return n, nil
 }
@@ -148,11 +161,14 @@ func (n *node) currentPolicy() *access.Policy { return n.policy.Load() }
 // addAccounts makes the adapters of the config. One whose block is wrong is an
 // error; one that does not work later only turns its account unhealthy.
 func (n *node) addAccounts() error {
-	made, err := n.makeAccounts(n.cfg, nil)
+	all, err := n.makeAccounts(n.cfg, nil)
+	if err == nil {
+		err = made{}.with(all).places(n.cfg)
+	}
 	if err != nil {
 		return err
 	}
-	for _, a := range made {
+	for _, a := range all {
 		if err := n.addAccount(a.Name, a.Kind, a.Adapter); err != nil {
 			return err
 		}
@@ -214,6 +230,7 @@ func (n *node) api(metricsElsewhere bool, reload func(context.Context) (agentapi
 	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
+		Callback: n.checkCallback(), Channels: n.places,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mount: n.mounts.get, Reload: reload,
 		Ready:       httpapi.Checks(n.checks()),
 		Traceparent: n.traces.Traceparent, Arrived: telemetry.Arrived,
@@ -254,6 +271,7 @@ func (n *node) close(hurry context.Context) error {
 		n.parts.Wait()
 	}
 	n.closeTraces(hurry)
+	n.closeCallbacks()
 	return errors.Join(n.queue.Close(), n.base.Close())
 }
 

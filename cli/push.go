@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -39,13 +40,14 @@ The server's address comes from --server or SKADI_SERVER, the token from
 --token-file or SKADI_TOKEN; an admin or push token will do. Without --wait the
 job's code is printed, and exit code 0 means that the job was taken in.
 
-Ctrl-C while waiting asks for the job to be canceled and waits for what comes
-of it; a second Ctrl-C leaves at once.
+Ctrl-C (or SIGTERM) while waiting asks for the job to be canceled and waits for
+what comes of it; a second one leaves at once.
 
 Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 3 expired, 4 canceled, 5 no answer: server out of reach, or --timeout is over.`,
 		Example: `  skadi push --wait web-1 deploy v1.2.3
   skadi push --wait --timeout 10m web-1 -- deploy v1.2.3 --force
+  skadi push --wait --github-log web-1 deploy "$GITHUB_SHA"
   SKADI_SERVER=https://skadi.example.com SKADI_TOKEN=skd_… skadi push web-1 status`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -63,6 +65,8 @@ Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 	p.flags(c)
 	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "with --wait: how long to wait; the job goes on after that")
 	f.StringVar(&p.key, "idempotency-key", "", "pushes with the same key make one job")
+	f.BoolVar(&p.actions, "github-log", false, "with --wait: write for the log of GitHub Actions, where output is else read for commands")
+	f.StringVar(&p.idFile, "id-file", "", "a file to write the job's ID to, once the job is taken in, for who cancels it")
 	jsonFlag(c, &p.json)
 	return c
 }
@@ -74,6 +78,8 @@ type push struct {
 	timeout time.Duration
 	key     string
 	json    bool
+	actions bool
+	idFile  string
 
 	out, err io.Writer
 	client   *agentapi.Client
@@ -87,6 +93,9 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	if p.timeout <= 0 {
 		return usage("--timeout must be longer than 0")
 	}
+	if p.actions && (p.json || !p.wait) {
+		return usage("--github-log goes with --wait, and not with --json")
+	}
 	if p.key == "" {
 		p.key = "push-" + rand.Text()
 	}
@@ -96,6 +105,11 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	j, err := p.send(first, agentapi.Push{Agent: agent, Message: message})
 	if err != nil {
 		return refused(err)
+	}
+	if p.idFile != "" {
+		if err := os.WriteFile(p.idFile, []byte(j.ID+"\n"), 0o600); err != nil {
+			fmt.Fprintf(p.err, "#%s was sent, and --id-file cannot be written: %v\n", j.Code, err)
+		}
 	}
 	if !p.wait {
 		return p.accepted(j)
@@ -175,8 +189,7 @@ func (p *push) follow(first, second context.Context, j agentapi.Job) error {
 	}()
 	defer func() { cancel(); <-canceling }()
 
-	shown := &liveText{w: p.out, quiet: p.json}
-	final, err := p.client.JobOutput(ctx, j.ID, 0, shown.piece)
+	final, err := p.show(ctx, j)
 	switch {
 	case err == nil:
 	case second.Err() != nil:
@@ -187,15 +200,25 @@ func (p *push) follow(first, second context.Context, j agentapi.Job) error {
 		return refused(err)
 	}
 	if p.json {
-		err = printJSON(p.out, final)
-	} else {
-		err = shown.end(final)
-	}
-	if err != nil {
-		return err
+		if err := printJSON(p.out, final); err != nil {
+			return err
+		}
 	}
 	p.tell(final)
 	return exitWith(exitOf(final))
+}
+
+// show prints the output as it comes, and returns the job when it is final.
+func (p *push) show(ctx context.Context, j agentapi.Job) (agentapi.Job, error) {
+	if p.actions {
+		log := actionsLog{w: p.out}
+		log.begin(j)
+		defer log.end()
+	}
+	shown := &liveText{w: p.out, quiet: p.json}
+	final, err := p.client.JobOutput(ctx, j.ID, 0, shown.piece)
+	// Of a job that is left, there is no more than what was shown.
+	return final, errors.Join(err, shown.end(final))
 }
 
 // cancel asks for the job to be canceled after a Ctrl-C.
@@ -224,6 +247,9 @@ func (p *push) tell(j agentapi.Job) {
 		text += " after " + j.FinishedAt.Sub(*j.SentAt).Round(time.Millisecond).String()
 	}
 	fmt.Fprintf(p.err, "#%s %s\n", j.Code, text)
+	if p.actions && exitOf(j) != exitOK {
+		(&actionsLog{w: p.out}).annotate(j, text)
+	}
 }
 
 // exitOf is the exit code of a final job.

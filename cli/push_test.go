@@ -179,9 +179,13 @@ func TestPushTokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SKADI_TOKEN", "skd_env")
-	code, _, stderr := skadi(t, "push", "--server", f.URL, "--token-file", file, "--idempotency-key", "build-7", "web-1", "--", "deploy", "--force")
+	id := file + ".id"
+	code, _, stderr := skadi(t, "push", "--server", f.URL, "--token-file", file, "--idempotency-key", "build-7", "--id-file", id, "web-1", "--", "deploy", "--force")
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if got, err := os.ReadFile(id); err != nil || string(got) != "job-1\n" {
+		t.Errorf("the ID is %q, %v", got, err)
 	}
 	if f.tokens[0] != "Bearer skd_from_file" || f.keys[0] != "build-7" || f.pushes[0].Message != "deploy --force" {
 		t.Errorf("%q, %q, %+v", f.tokens, f.keys, f.pushes)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -80,7 +81,11 @@ func (n *node) reload(file string) (agentapi.Reloaded, error) {
 	if err != nil {
 		return done, err
 	}
+	if err := n.kept(change).with(made).places(change.Next); err != nil {
+		return done, err
+	}
 	n.cfg = change.Next
+	n.places.Apply(n.cfg.Channels, n.cfg.Alerts)
 	n.policy.Store(policy)
 	n.jobs.Apply(n.cfg.JobTimes(), n.cfg.JobLimits(), n.cfg.Retention.Jobs)
 	if err := n.swap(made, change.Removed); err != nil {
@@ -89,6 +94,17 @@ func (n *node) reload(file string) (agentapi.Reloaded, error) {
 	done.Applied, done.Restart = names(change.Live), names(change.Restart)
 	done.Added, done.Changed, done.Removed = names(change.Added), names(change.Changed), names(change.Removed)
 	return done, nil
+}
+
+// kept are the adapters that stay as they are when the config changes.
+func (n *node) kept(change config.Change) made {
+	all := made{}
+	for _, a := range change.Next.Adapters {
+		if adapter, ok := n.accounts.Adapter(a.Name); ok && !slices.Contains(change.Changed, a.Name) {
+			all[a.Name] = adapter
+		}
+	}
+	return all
 }
 
 // swap begins accounts that are new or changed, and ends others. An account

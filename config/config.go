@@ -3,13 +3,18 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/callback"
+	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/outward"
 )
 
 // Size is a number of bytes.
@@ -18,23 +23,36 @@ type Size = strictyaml.Size
 // Config is the whole file. Its tags say what the file, the JSON Schema and
 // the errors say about each key.
 type Config struct {
-	Listen         string         `yaml:"listen" doc:"The address to serve HTTP on, as host:port."`
-	PublicURL      string         `yaml:"public_url" doc:"The address that others reach this server at, as https://host. Callback addresses and links are made of it."`
-	TLS            TLS            `yaml:"tls" doc:"The certificate to serve HTTPS with. Without it the server speaks plain HTTP, which is allowed on loopback and behind trusted_proxies only."`
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" doc:"The addresses or networks of proxies in front of this server. Only they are believed who a call comes from, and only they may call without TLS from another machine."`
-	Store          Store          `yaml:"store" doc:"Where jobs are kept."`
-	Queue          Queue          `yaml:"queue" doc:"How events reach the repliers and other nodes."`
-	Node           Node           `yaml:"node" doc:"This server among others on the same database."`
-	Times          Times          `yaml:"times" doc:"The clocks of a job's life."`
-	Retention      Retention      `yaml:"retention" doc:"How long things are kept."`
-	Limits         Limits         `yaml:"limits" doc:"What is taken in and kept at most."`
-	Log            Log            `yaml:"log" doc:"The program's own log, on standard error."`
-	Metrics        Metrics        `yaml:"metrics" doc:"The figures that Prometheus collects."`
-	Tracing        Tracing        `yaml:"tracing" doc:"Where traces of jobs are sent, as OpenTelemetry has them."`
-	Adapters       []Adapter      `yaml:"adapters" doc:"The accounts on the channels that people write in, each with its name, its kind and the keys of that kind."`
-	Access         access.Rules   `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
+	Listen         string                      `yaml:"listen" doc:"The address to serve HTTP on, as host:port."`
+	PublicURL      string                      `yaml:"public_url" doc:"The address that others reach this server at, as https://host. Callback addresses and links are made of it."`
+	TLS            TLS                         `yaml:"tls" doc:"The certificate to serve HTTPS with. Without it the server speaks plain HTTP, which is allowed on loopback and behind trusted_proxies only."`
+	TrustedProxies []netip.Prefix              `yaml:"trusted_proxies" doc:"The addresses or networks of proxies in front of this server. Only they are believed who a call comes from, and only they may call without TLS from another machine."`
+	Store          Store                       `yaml:"store" doc:"Where jobs are kept."`
+	Queue          Queue                       `yaml:"queue" doc:"How events reach the repliers and other nodes."`
+	Node           Node                        `yaml:"node" doc:"This server among others on the same database."`
+	Times          Times                       `yaml:"times" doc:"The clocks of a job's life."`
+	Retention      Retention                   `yaml:"retention" doc:"How long things are kept."`
+	Limits         Limits                      `yaml:"limits" doc:"What is taken in and kept at most."`
+	Log            Log                         `yaml:"log" doc:"The program's own log, on standard error."`
+	Metrics        Metrics                     `yaml:"metrics" doc:"The figures that Prometheus collects."`
+	Tracing        Tracing                     `yaml:"tracing" doc:"Where traces of jobs are sent, as OpenTelemetry has them."`
+	Adapters       []Adapter                   `yaml:"adapters" doc:"The accounts on the channels that people write in, each with its name, its kind and the keys of that kind."`
+	Callbacks      Callbacks                   `yaml:"callbacks" doc:"The calls to the callback_url of a job when it has ended. Without secrets there are none."`
+	Channels       map[string]channels.Channel `yaml:"channels" doc:"Places to write in that nobody asked in, by names of your choice."`
+	Alerts         channels.Alerts             `yaml:"alerts" doc:"Who is told what goes wrong."`
+	Access         access.Rules                `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
 
 	warnings *warnings
+	doc      *strictyaml.Document
+}
+
+// Place finds the places in the file of an error about values of it; see
+// strictyaml.Validator. It is nil if err is.
+func (c *Config) Place(err error) error {
+	if c.doc == nil {
+		return err
+	}
+	return strictyaml.Sorted(c.doc.Place("", err)...)
 }
 
 // TLS names the certificate. The files are read again when they change.
@@ -124,6 +142,57 @@ type Tracing struct {
 	Endpoint string                 `yaml:"endpoint" doc:"The address of an OTLP receiver that speaks HTTP, as http://host:4318; without it there are no traces."`
 	Headers  map[string]chat.Secret `yaml:"headers" doc:"What is sent along with the traces as headers of HTTP, for receivers that ask who it is."`
 	Ratio    float64                `yaml:"ratio" doc:"The part of all jobs that is traced, from 0 to 1."`
+}
+
+// Callbacks says whether and how a job's callback_url is called.
+type Callbacks struct {
+	Secrets []chat.Secret `yaml:"secrets" doc:"What the calls are signed with, as Standard Webhooks writes it: whsec_ and base64. Each call has a signature of each, so that a new one can be added before the old one goes."`
+	Allow   []string      `yaml:"allow" doc:"Addresses, networks and hosts that may be called though they are not public, and over plain HTTP, such as 10.1.2.0/24 or ci.internal."`
+}
+
+// On reports whether there are callbacks.
+func (c *Callbacks) On() bool { return len(c.Secrets) > 0 }
+
+// Keys returns what calls are signed with.
+func (c *Callbacks) Keys() ([]callback.Key, error) {
+	keys := make([]callback.Key, len(c.Secrets))
+	for i, s := range c.Secrets {
+		var err error
+		if keys[i], err = callback.ParseKey(s); err != nil {
+			return nil, strictyaml.Invalid(fmt.Sprintf("secrets[%d]", i), "%v", err)
+		}
+	}
+	return keys, nil
+}
+
+// Allowed returns what may be called though it is not public.
+func (c *Callbacks) Allowed() (outward.Allow, error) {
+	a, err := outward.ParseAllow(c.Allow)
+	var errs []error
+	for _, one := range unjoined(err) {
+		var entry *outward.EntryError
+		if errors.As(one, &entry) {
+			errs = append(errs, strictyaml.Invalid(fmt.Sprintf("allow[%d]", entry.Index), "%s", entry.Detail))
+		}
+	}
+	return a, errors.Join(errs...)
+}
+
+func unjoined(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what ParseAllow itself joined
+		return many.Unwrap()
+	}
+	return nil
+}
+
+// Validate checks the secrets and the list.
+func (c *Callbacks) Validate() error {
+	_, bad := c.Keys()
+	_, err := c.Allowed()
+	if err == nil && bad == nil && len(c.Allow) > 0 && !c.On() {
+		return strictyaml.Invalid("secrets", "is missing; without it nothing is called, and allow means nothing")
+	}
+	return errors.Join(bad, err)
 }
 
 // Default returns the config that an empty file means.

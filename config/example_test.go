@@ -30,8 +30,10 @@ func anything() Lookup {
 				return "xapp-1-A0123-value", true
 			case strings.HasSuffix(name, "_BOT_TOKEN"):
 				return "xoxb-value", true
+			case strings.HasSuffix(name, "_CALLBACK_SECRET"):
+				return "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", true
 			}
-			return "value", true
+			return "some-value", true
 		},
 		File: func(string) ([]byte, error) { return []byte("skadi:value@tcp(db:3306)/skadi"), nil },
 	}
@@ -116,7 +118,7 @@ func TestExampleAlternativesLoad(t *testing.T) {
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
-	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 4 || len(c.Access.Rules) != 5 {
+	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 6 || len(c.Access.Rules) != 5 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/nearest"
 )
 
@@ -64,6 +65,7 @@ func Parse(name string, data []byte, lookup Lookup) (*Config, error) {
 	if c.Store.Driver != SQLite {
 		c.Store.Path = ""
 	}
+	c.doc = doc
 	for i := range c.Adapters {
 		c.Adapters[i].warnings = c.warnings
 	}
@@ -96,6 +98,9 @@ func crossCheck(doc *strictyaml.Document, c *Config, already []*strictyaml.Error
 		found = append(found, doc.Place("", c.checkPublicURL())...)
 	}
 	found = append(found, doc.Place("", c.checkNames())...)
+	if sound("channels", "alerts") {
+		found = append(found, doc.Place("", channels.Check(c.Channels, c.Alerts))...)
+	}
 	if sound("store") {
 		found = append(found, misplaced(doc, storeKeys, "store", c.Store.Driver)...)
 	}

@@ -60,6 +60,9 @@ var effects = map[string]effect{
 	"metrics.listen":          restart,
 	"tracing":                 restart,
 	"adapters":                live,
+	"callbacks":               restart,
+	"channels":                live,
+	"alerts":                  live,
 	"access":                  live,
 }
 

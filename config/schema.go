@@ -136,6 +136,9 @@ func describe(s *jsonschema.Schema, value reflect.Value) {
 			}
 			nullable(p)
 		case t.Kind() == reflect.Map:
+			if t.Elem().Kind() == reflect.Struct && p.AdditionalProperties != nil {
+				describe(p.AdditionalProperties, reflect.Zero(t.Elem()))
+			}
 			nullable(p)
 		}
 	}

@@ -32,6 +32,7 @@ type Adapter struct {
 	cfg    Config
 	env    chat.Env
 	sender *sender
+	places *knownPlaces
 
 	// framework reads activities, and has validator check them.
 	framework *core.BotFrameworkAdapter
@@ -74,7 +75,7 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 	// A token must not go where a redirect leads, nor keys come from there.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	env.HTTP = &client
-	a := &Adapter{cfg: cfg, env: env, sender: newSender(cfg, env)}
+	a := &Adapter{cfg: cfg, env: env, sender: newSender(cfg, env), places: newKnownPlaces(env)}
 	a.framework, a.validator = newFramework(cfg, env)
 	return a, nil
 }

@@ -26,6 +26,9 @@ var _ activity.Handler = (*turn)(nil)
 // dispatch has the library choose what to do with an activity.
 func (a *Adapter) dispatch(ctx context.Context, in *incoming) verdict {
 	t := &turn{Adapter: a, ctx: ctx, in: in, verdict: ignored}
+	if err := a.places.remember(ctx, in.conversation()); err != nil {
+		a.env.Logger.Warn("a place was not remembered, so nothing can begin there yet", "conversation", in.Conversation.ID, "err", err)
+	}
 	switch in.Type {
 	case schema.Message, schema.Invoke, schema.ConversationUpdate:
 		// Its only errors are those of types that it does not know.

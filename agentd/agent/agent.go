@@ -296,9 +296,3 @@ func (a *Agent) commands() []agentapi.Command {
 // Online is closed once the server has taken the agent's first check-in: jobs
 // that are sent from then on reach it.
 func (a *Agent) Online() <-chan struct{} { return a.online }
-
-// Say says something in a channel that the server's config lets this agent
-// speak in.
-func (a *Agent) Say(ctx context.Context, channel, text string) error {
-	return a.client.Message(ctx, agentapi.Message{Channel: channel, Text: a.clean(text)})
-}

@@ -33,7 +33,8 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md", "docs/metrics.md", "docs/security.md", "docs/troubleshooting.md",
+	"docs/slack.md", "docs/teams.md", "docs/ci.md", "docs/callbacks.md",
+	"docs/metrics.md", "docs/security.md", "docs/troubleshooting.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -153,6 +154,8 @@ func newNewcomer(t *testing.T) *newcomer {
 	n.env = environment(t, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
+		"GITHUB_WEBHOOK_SECRET=secret-of-github", "GITHUB_STATUS_TOKEN=ghp_secret", "BUILDS_SECRET=secret-of-builds",
+		"SKADI_CALLBACK_SECRET=whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
 		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
 	})
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
@@ -333,6 +336,10 @@ func (n *newcomer) yaml(b block) {
 	n.t.Helper()
 	if strings.HasPrefix(b.text, "display_information:") {
 		return // of a Slack app: the tests of adapters/slack read it
+	}
+	if isPipeline(b.text) {
+		n.pipeline(b)
+		return
 	}
 	if strings.Contains(b.text, "server:") {
 		writeText(n.t, filepath.Join(n.dir, "agentd.yaml"), n.replacer.Replace(b.text))

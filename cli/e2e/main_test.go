@@ -60,19 +60,25 @@ func skadi(t *testing.T, args ...string) result { return skadiIn(t, "", nil, arg
 // skadiIn runs the program with standard input and more environment.
 func skadiIn(t *testing.T, stdin string, env []string, args ...string) result {
 	t.Helper()
+	return programIn(t, "skadi", stdin, env, args...)
+}
+
+// programIn is skadiIn for any of the programs.
+func programIn(t *testing.T, name, stdin string, env []string, args ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "skadi"), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	cmd.Env = environment(t, env)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("skadi %s: %v", strings.Join(args, " "), err)
+		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
 	}
 	if ctx.Err() != nil {
-		t.Fatalf("skadi %s did not end\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), out.String(), errs.String())
+		t.Fatalf("%s %s did not end\nstdout:\n%s\nstderr:\n%s", name, strings.Join(args, " "), out.String(), errs.String())
 	}
 	return result{code: cmd.ProcessState.ExitCode(), stdout: out.String(), stderr: errs.String()}
 }

@@ -68,14 +68,16 @@ func TestPushCancels(t *testing.T) {
 	data := t.TempDir()
 	_, url := startUp(t, data)
 	token := token(t, "tokens", "create", "ci", "--role", "admin", "--data", data)
-	p := start(t, []string{"SKADI_TOKEN=" + token}, "skadi", "push", "--wait", "--server", url, "local", "countdown", "600")
-	p.sees("600\n")
-	p.signal(syscall.SIGINT)
-	code, out := p.ends()
-	if code != 4 {
-		t.Errorf("exit code %d:\n%s", code, out)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} { // Ctrl-C, and what CI systems send
+		p := start(t, []string{"SKADI_TOKEN=" + token}, "skadi", "push", "--wait", "--server", url, "local", "countdown", "600")
+		p.sees("600\n")
+		p.signal(s)
+		code, out := p.ends()
+		if code != 4 {
+			t.Errorf("%s: exit code %d:\n%s", s, code, out)
+		}
+		contains(t, out, "canceling #", "canceled")
 	}
-	contains(t, out, "canceling #", "canceled")
 }
 
 func TestTokens(t *testing.T) {

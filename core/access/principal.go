@@ -24,7 +24,7 @@ var (
 
 // reservedAccounts would make a principal or an audit record say something
 // else than it means.
-var reservedAccounts = []string{TokenAccount, "group", "agent", "skadi"}
+var reservedAccounts = []string{TokenAccount, "group", "agent", "skadi", "callback"}
 
 // Principal is who sent a message, as rules write it: account:workspace/user,
 // account:user where the channel has no workspaces, or token:NAME.

@@ -62,6 +62,17 @@ func (e *FieldError) Field() (path, detail string) { return e.Path, e.Detail }
 
 var agentPattern = regexp.MustCompile(`^[a-z0-9._*-]{1,63}$`)
 
+// ValidAgentPattern says what is wrong with a pattern for the names of agents.
+func ValidAgentPattern(pattern string) error {
+	if !agentPattern.MatchString(pattern) {
+		return fmt.Errorf("%q must be 1 to 63 of a-z, 0-9, '.', '_', '-' and *, as agent names are", pattern)
+	}
+	return nil
+}
+
+// MatchesAgent reports whether an agent's name is what the pattern says.
+func MatchesAgent(pattern, agent string) bool { return agent != "" && glob(pattern, agent) }
+
 // rule is a Rule made ready.
 type rule struct {
 	label     string
@@ -212,8 +223,8 @@ func (c *compiler) agents(at string, globs []string) []string {
 		c.fail(at, "covers no agent; write \"*\" for all")
 	}
 	for i, g := range globs {
-		if !agentPattern.MatchString(g) {
-			c.fail(fmt.Sprintf("%s[%d]", at, i), "%q must be 1 to 63 of a-z, 0-9, '.', '_', '-' and *, as agent names are", g)
+		if err := ValidAgentPattern(g); err != nil {
+			c.fail(fmt.Sprintf("%s[%d]", at, i), "%v", err)
 		}
 	}
 	return globs

@@ -50,6 +50,14 @@ func (c *Client) Results(ctx context.Context, reports []IdentifiedReport) ([]Ans
 // Message says something of the agent's own accord, to the conversation of a
 // job or to a channel.
 func (c *Client) Message(ctx context.Context, m Message) error {
-	_, err := c.call(ctx, http.MethodPost, "/v1/agent/messages", nil, 0, m, nil)
+	_, err := c.Say(ctx, m, "")
 	return err
+}
+
+// Say is Message, and returns the event that was made of it. Repetitions with
+// the same key say it once.
+func (c *Client) Say(ctx context.Context, m Message, key string) (Event, error) {
+	var e Event
+	_, err := c.call(ctx, http.MethodPost, "/v1/agent/messages", nil, 0, m, &e, "Idempotency-Key", key)
+	return e, err
 }

@@ -59,7 +59,8 @@ const (
 	ProblemAgentRemoved = "/problems/agent-removed"
 	// ProblemTooLarge: the body is too large.
 	ProblemTooLarge = "/problems/too-large"
-	// ProblemRateLimited: too many failed logins from this address.
+	// ProblemRateLimited: too many failed logins from this address, or messages
+	// of this agent.
 	ProblemRateLimited = "/problems/rate-limited"
 	// ProblemInternal: the server made a mistake; its log has the request ID.
 	ProblemInternal = "/problems/internal"

@@ -43,6 +43,9 @@ type ConversationRef struct {
 	// Quota bounds the answers to one message; nil means as the channel's
 	// Capabilities say.
 	Quota *Quota `json:"quota,omitempty"`
+	// Also are conversations that are told each status of the job besides; see
+	// Inbound.Also. Core sets and reads it.
+	Also []ConversationRef `json:"also,omitempty"`
 }
 
 // Quota is how much the far side lets an adapter say in answer to one message.
@@ -87,7 +90,24 @@ type Inbound struct {
 	Groups []string
 	// At is when the channel says that the message was sent.
 	At time.Time
+
+	// ReplyTo, when set, is where the message is answered instead of in
+	// Conversation, which access rules go by all the same. Accept fails if the
+	// place cannot be opened.
+	ReplyTo *Destination
+	// Also are further conversations of the same account that are told each
+	// status of the job that the message makes, in order: a new message each
+	// time, with a Card and the Mark of that status, and never an edit. What
+	// is no job is not told there. There are at most MaxAlso.
+	Also []ConversationRef
+	// CallbackURL, when set, is told of the job's end as the callback_url of
+	// POST /v1/jobs is. A message with a URL that may not be called is
+	// refused, and answered so.
+	CallbackURL string
 }
+
+// MaxAlso is how many conversations Inbound.Also may have.
+const MaxAlso = 4
 
 // Mark is the state that a message shows at a glance.
 type Mark string

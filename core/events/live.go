@@ -203,7 +203,7 @@ func (s *server) pushOne(ctx context.Context, lj *liveJob) {
 	m := renderLive(shown{job: lj.job, event: e, output: lj.unsent, start: lj.start, now: s.clock()}, s.caps)
 	m.ID = fmt.Sprintf("%s.live.%d", lj.job.ID, lj.seq)
 	m.Edit = &lj.ref
-	ref, err := s.sendOnce(ctx, m, liveTimeout)
+	ref, err := s.sendOnce(ctx, m.ID, liveTimeout, func(ctx context.Context) (chat.MessageRef, error) { return s.adapter.Send(ctx, m) })
 	if err != nil {
 		s.liveFailed(ctx, lj, err)
 		return

@@ -55,8 +55,8 @@ func Public(e job.Event) agentapi.Event {
 		ID: e.ID(), Kind: string(e.Kind), At: e.At, Agent: e.Agent,
 		Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: e.Text, V: eventVersion,
 	}
-	if e.Version > 0 {
-		p.Job, p.Version = e.Subject, e.Version
+	if e.Version > 0 || e.Kind == job.EventCopy {
+		p.Job, p.Version = e.JobID(), e.Version
 	}
 	if e.Num > 0 {
 		p.Code = job.EncodeCode(e.Num)

@@ -98,8 +98,11 @@ func (s *server) tell(ctx context.Context, st step) error {
 	}
 	there := *s
 	there.caps = within(s.caps, e.Conversation)
-	if e.Kind == job.EventJobStatus {
+	switch e.Kind {
+	case job.EventJobStatus:
 		return there.tellStatus(ctx, st)
+	case job.EventCopy:
+		return there.tellCopy(ctx, st)
 	}
 	room, err := there.room(ctx, e)
 	switch {
@@ -229,27 +232,37 @@ func (s *server) messageRef(ctx context.Context, id string, lj *liveJob) (chat.M
 
 // send sends a message unless that was done in an earlier try.
 func (s *server) send(ctx context.Context, m chat.Outbound) (chat.MessageRef, error) {
-	if ref, ok := s.c.sent[m.ID]; ok {
+	return s.once(ctx, m.ID, func(ctx context.Context) (chat.MessageRef, error) {
+		if err := inTime(m.To, s.clock()); err != nil {
+			return chat.MessageRef{}, err
+		}
+		return s.adapter.Send(ctx, m)
+	})
+}
+
+// once has something sent unless that was done in an earlier try.
+func (s *server) once(ctx context.Context, id string, send sending) (chat.MessageRef, error) {
+	if ref, ok := s.c.sent[id]; ok {
 		return ref, nil
 	}
-	if err := inTime(m.To, s.clock()); err != nil {
-		return chat.MessageRef{}, err
-	}
-	ref, err := s.sendOnce(ctx, m, s.cfg.SendTimeout)
+	ref, err := s.sendOnce(ctx, id, s.cfg.SendTimeout, send)
 	if err == nil {
-		s.c.sent[m.ID] = ref
+		s.c.sent[id] = ref
 	}
 	return ref, err
 }
 
-// sendOnce calls the adapter, if this node still serves the conversation. A
+// sending is a call of an adapter that sends one message.
+type sending func(ctx context.Context) (chat.MessageRef, error)
+
+// sendOnce has the adapter called, if this node still serves the conversation. A
 // message on its way when the process stops is given a moment, so that it is
 // recorded and not sent again.
-func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Duration) (ref chat.MessageRef, err error) {
+func (s *server) sendOnce(ctx context.Context, id string, timeout time.Duration, send sending) (ref chat.MessageRef, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("an adapter panicked while sending",
-				"account", s.c.id.account, "message", m.ID, "panic", p, "stack", string(debug.Stack()))
+				"account", s.c.id.account, "message", id, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("the adapter panicked: %v", p)
 		}
 	}()
@@ -262,7 +275,7 @@ func (s *server) sendOnce(ctx context.Context, m chat.Outbound, timeout time.Dur
 	ctx, cancelTimeout := context.WithTimeout(ctx, timeout)
 	defer cancelTimeout()
 	begin := s.clock()
-	ref, err = s.adapter.Send(ctx, m)
+	ref, err = send(ctx)
 	s.cfg.Observer.Sent(s.c.id.account, s.clock().Sub(begin), err)
 	if err == nil {
 		s.works(s.c.id.account)

@@ -2,10 +2,7 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/job"
@@ -217,60 +214,4 @@ func report(id string, w agentapi.Report) job.Report {
 		ID: id, Lease: w.Lease, Status: job.Status(w.Status), Reason: job.Reason(w.Reason),
 		Output: w.Output, Truncated: w.Truncated, ExitCode: w.ExitCode,
 	}
-}
-
-// say tells the conversation of one of the agent's jobs something.
-func (c *call) say() error {
-	var w agentapi.Message
-	if err := c.decode(&w); err != nil {
-		return err
-	}
-	if err := c.checkMessage(w); err != nil {
-		return err
-	}
-	if err := c.api.cfg.Jobs.CheckIn(c.context(), c.caller()); err != nil {
-		return err
-	}
-	j, err := c.api.cfg.Jobs.Job(c.context(), c.token.Space, w.Job)
-	if err == nil && j.Agent != c.token.Agent {
-		err = job.ErrNotFound
-	}
-	if err != nil {
-		return err
-	}
-	now, err := c.api.cfg.Jobs.Now(c.context())
-	if err != nil {
-		return err
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	e := job.Event{
-		Subject: id.String(), Space: j.Space, Kind: job.EventMessage, At: now,
-		Conversation: j.Conversation, Agent: j.Agent, Num: j.Num, By: j.Agent, Text: w.Text,
-	}
-	if err := c.api.cfg.Jobs.Say(c.context(), e); err != nil {
-		return err
-	}
-	return c.json(http.StatusCreated, agentapi.Event{
-		ID: e.ID(), Kind: string(e.Kind), At: e.At.UTC(), Job: j.ID, Code: j.Code(),
-		Agent: e.Agent, By: e.By, Text: e.Text,
-	})
-}
-
-func (c *call) checkMessage(w agentapi.Message) error {
-	switch {
-	case w.Channel != "":
-		return fail(agentapi.ProblemChannelNotAllowed, "no channel is open to agents on this server; name a job of yours instead").at("channel")
-	case w.Job == "":
-		return fail(agentapi.ProblemInvalidValue, "job: is missing: name the job whose conversation is to be told").at("job")
-	case strings.TrimSpace(w.Text) == "":
-		return fail(agentapi.ProblemInvalidValue, "text: is empty").at("text")
-	case len(w.Text) > c.api.limits().MessageBytes:
-		return fail(agentapi.ProblemInvalidValue, "text: is %d bytes long; at most %d are taken", len(w.Text), c.api.limits().MessageBytes).at("text")
-	case strings.ContainsRune(w.Text, 0):
-		return fail(agentapi.ProblemInvalidValue, "text: contains a NUL character").at("text")
-	}
-	return nil
 }

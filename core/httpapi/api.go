@@ -48,6 +48,10 @@ type Config struct {
 	Nodes *node.Registry
 	// Accounts tells how the accounts do; nil means that there are none.
 	Accounts *events.Accounts
+	// Callback says why a callback_url may not be called, or nil. nil: none may.
+	Callback func(url string) error
+	// Channels are where agents may speak of their own accord; nil: nowhere.
+	Channels Channels
 	Clock    chat.Clock
 	Logger   *slog.Logger
 	// BodyBytes is the largest body of any call; 0 means 16 MiB. See also
@@ -86,6 +90,7 @@ type API struct {
 	clock    chat.Clock
 	body     atomic.Int64
 	throttle *throttle
+	speech   *speech
 	metrics  *metrics
 	echo     *echo.Echo
 	// Tests shorten these.
@@ -111,6 +116,7 @@ func New(cfg Config) *API {
 		log:       cfg.Logger,
 		clock:     cfg.Clock,
 		throttle:  newThrottle(),
+		speech:    newSpeech(),
 		metrics:   newMetrics(),
 		keepAlive: keepAlive, bodyTime: bodyTime, parkAfter: parkAfter, streamWrite: streamWrite,
 	}

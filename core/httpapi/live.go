@@ -136,6 +136,9 @@ func (c *call) streamEvents() error {
 func (s *stream) messages(messages []queue.Message) error {
 	for page := range slices.Chunk(messages, outputPage) {
 		for _, m := range page {
+			if m.Kind == string(job.EventCopy) {
+				continue // the status itself is there too
+			}
 			if err := s.message(m); err != nil {
 				return err
 			}

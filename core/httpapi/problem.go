@@ -53,7 +53,7 @@ var problemKinds = map[string]problemKind{
 	},
 	agentapi.ProblemCallbacksOff: {
 		http.StatusUnprocessableEntity, "This server delivers no callbacks",
-		"Leave callback_url out, and wait with ?wait= or read GET /v1/events instead.",
+		"Add a secret to callbacks.secrets of the config; or leave callback_url out, and wait with ?wait= or read GET /v1/events instead.",
 	},
 	agentapi.ProblemKeyReused: {
 		http.StatusUnprocessableEntity, "The Idempotency-Key was used for a different request",
@@ -77,7 +77,7 @@ var problemKinds = map[string]problemKind{
 	},
 	agentapi.ProblemChannelNotAllowed: {
 		http.StatusForbidden, "The agent may not speak in that channel",
-		"An agent speaks in the conversations of its own jobs: name the job instead of a channel.",
+		"An agent speaks in the conversations of its own jobs, and in the channels that list it: channels.NAME.agents of the config.",
 	},
 	agentapi.ProblemPlainHTTP: {
 		http.StatusForbidden, "Unencrypted calls are taken from the trusted proxies alone",
@@ -144,8 +144,8 @@ var problemKinds = map[string]problemKind{
 		"The detail says how much this call takes.",
 	},
 	agentapi.ProblemRateLimited: {
-		http.StatusTooManyRequests, "Too many failed logins from this address",
-		"Mend the token, then wait as long as Retry-After says.",
+		http.StatusTooManyRequests, "Too many failed logins from this address, or messages of this agent",
+		"Wait as long as Retry-After says; after failed logins, mend the token first.",
 	},
 	agentapi.ProblemInternal: {
 		http.StatusInternalServerError, "The server made a mistake",

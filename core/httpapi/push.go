@@ -112,6 +112,7 @@ func (c *call) entry(p agentapi.Push, key string) (job.Entry, error) {
 		Agent:         p.Agent,
 		Message:       p.Message,
 		Sender:        chat.Sender{Account: access.TokenAccount, User: c.token.Name},
+		CallbackURL:   p.CallbackURL,
 		NeedsApproval: d.NeedsApproval(),
 	}}
 	if key != "" {
@@ -138,11 +139,26 @@ func (c *call) checkPush(p agentapi.Push) error {
 	if err := job.ValidMessage(p.Message, c.api.limits().MessageBytes); err != nil {
 		return err
 	}
-	if p.CallbackURL != "" {
+	return c.checkCallback(p)
+}
+
+// checkCallback says why the job's end may not be told to the callback_url.
+// What was refused is put on record without the URL, which may hold a secret.
+func (c *call) checkCallback(p agentapi.Push) error {
+	switch {
+	case p.CallbackURL == "":
+		return nil
+	case c.api.cfg.Callback == nil:
 		return fail(agentapi.ProblemCallbacksOff,
-			"callbacks are not enabled on this server; use ?wait=, or read GET /v1/events").at("callback_url")
+			"callbacks.secrets of the config has no secret to sign callbacks with; without them, use ?wait=, or read GET /v1/events").at("callback_url")
 	}
-	return nil
+	err := c.api.cfg.Callback(p.CallbackURL)
+	if err == nil {
+		return nil
+	}
+	code := c.record(access.Record{Action: "callback", Target: p.Agent, Why: err.Error()})
+	c.api.log.Warn("a callback_url was refused", "who", c.principal(), "agent", short(p.Agent), "err", err, "refusal", code)
+	return fail(agentapi.ProblemInvalidValue, "callback_url: %s; the audit log has this as %s", err, code).at("callback_url")
 }
 
 // unknownAgent says which agent there is none of.
@@ -157,9 +173,11 @@ func unknownAgent(err error, name string) error {
 
 // digest identifies what a push asks for. Each field is preceded by its
 // length, so that no two pushes run into each other.
-func digest(p agentapi.Push) string {
+func digest(p agentapi.Push) string { return digestOf(p.Agent, p.Message, p.CallbackURL) }
+
+func digestOf(fields ...string) string {
 	h := sha256.New()
-	for _, s := range []string{p.Agent, p.Message, p.CallbackURL} {
+	for _, s := range fields {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(s)))
 		h.Write(length[:])

@@ -38,6 +38,8 @@ var _ chat.Inbox = (*inbox)(nil)
 type ask struct {
 	*inbox
 	m chat.Inbound
+	// to is where the message is answered.
+	to chat.ConversationRef
 	// who is the sender as a principal, where the conversation as rules name it.
 	who, where string
 	policy     *access.Policy
@@ -63,9 +65,30 @@ func (b *inbox) Accept(ctx context.Context, m chat.Inbound) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	if err := a.accept(ctx); err != nil {
+	err = a.address(ctx)
+	if err == nil {
+		err = a.accept(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("accept message %s of %s: %w", oneLine(m.ID, maxKey), b.account, err)
 	}
+	return nil
+}
+
+// address finds out where the message is answered.
+func (a *ask) address(ctx context.Context) error {
+	a.to = a.m.Conversation
+	if place := a.m.ReplyTo; place != nil {
+		if a.places == nil {
+			return fmt.Errorf("it is to be answered in %s, and nothing can be answered elsewhere", place)
+		}
+		to, err := a.places.Open(ctx, *place)
+		if err != nil {
+			return fmt.Errorf("open %s, where it is to be answered: %w", place, err)
+		}
+		a.to = to
+	}
+	a.to.Also = a.m.Also
 	return nil
 }
 
@@ -82,6 +105,13 @@ func (b *inbox) ask(m chat.Inbound) (*ask, error) {
 		return nil, fmt.Errorf("its conversation belongs to %q", m.Conversation.Account)
 	case m.Conversation.Key == "":
 		return nil, errors.New("its conversation has no key")
+	case len(m.Also) > chat.MaxAlso:
+		return nil, fmt.Errorf("it is to be told in %d more conversations", len(m.Also))
+	}
+	for _, c := range m.Also {
+		if c.Account != b.account || c.Key == "" || len(c.Also) > 0 {
+			return nil, errors.New("one of the conversations where it is also to be told is not of its account, or has no key")
+		}
 	}
 	m.Sender.Name = oneLine(m.Sender.Name, maxName)
 	policy := b.policy()
@@ -224,9 +254,16 @@ func (a *ask) say(ctx context.Context, ans answer) error {
 // reply stores the one message that answers, once.
 func (a *ask) reply(ctx context.Context, e job.Event) error {
 	e.Subject = "m-" + digest(a.space, a.account, a.m.ID)[:32]
-	e.Space, e.Kind, e.At, e.Conversation = a.space, job.EventMessage, a.now, &a.m.Conversation
+	e.Space, e.Kind, e.At, e.Conversation = a.space, job.EventMessage, a.now, a.answerTo()
 	_, err := a.create(ctx, job.Entry{Messages: []job.Event{e}})
 	return err
+}
+
+// answerTo is where a text answers: a copy of it goes nowhere else.
+func (a *ask) answerTo() *chat.ConversationRef {
+	to := a.to
+	to.Also = nil
+	return &to
 }
 
 // create stores one entry under the message's ID.

@@ -49,6 +49,14 @@ type Defaults interface {
 	SetDefault(ctx context.Context, space, account, conversation, agent string) error
 }
 
+// Places opens the conversations that messages are answered in where they
+// are answered elsewhere than they came from.
+type Places interface {
+	// Open returns the conversation of a place. Its error says what is wrong
+	// with the place, or why it cannot be opened now.
+	Open(ctx context.Context, to chat.Destination) (chat.ConversationRef, error)
+}
+
 // DefaultTimeout bounds Accept unless the config says otherwise. The most
 // impatient channels wait 3 seconds for their acknowledgement.
 const DefaultTimeout = 2 * time.Second
@@ -61,6 +69,11 @@ type Config struct {
 	Policy   func() *access.Policy
 	Auditor  Auditor
 	Defaults Defaults
+	// Places may be nil: then nothing is answered elsewhere.
+	Places Places
+	// Callback says why a URL may not be called when a job has ended, or nil.
+	// nil: none may.
+	Callback func(url string) error
 	// Prefixes are the words that may stand before a command, in lower case
 	// and without a slash; nil is command.DefaultPrefix alone.
 	Prefixes []string
@@ -82,6 +95,8 @@ type Intake struct {
 	policy    func() *access.Policy
 	auditor   Auditor
 	defaults  Defaults
+	places    Places
+	callback  func(url string) error
 	prefixes  []string
 	timeout   time.Duration
 	strangers *strangers
@@ -102,6 +117,7 @@ func New(c Config) *Intake {
 	}
 	return &Intake{
 		jobs: c.Jobs, policy: c.Policy, auditor: c.Auditor, defaults: c.Defaults,
+		places: c.Places, callback: c.Callback,
 		prefixes: c.Prefixes, timeout: c.Timeout, clock: c.Clock, log: c.Logger,
 		strangers: newStrangers(c.StrangerEvery, c.Strangers),
 	}

@@ -40,13 +40,16 @@ func (a *ask) sendTo(ctx context.Context, agent, message string) error {
 	if err := job.ValidMessage(message, a.jobs.Limits().MessageBytes); err != nil {
 		return a.invalid(ctx, agent, err)
 	}
+	if err := a.checkCallback(); err != nil {
+		return a.invalid(ctx, agent, err)
+	}
 	d := a.decide(access.Send, agent, message)
 	if !d.Allowed {
 		return a.forbid(ctx, access.Send, agent, "send that to "+agent, d)
 	}
 	_, err := a.create(ctx, job.Entry{Draft: &job.Draft{
 		Space: a.space, Agent: agent, Message: message, Sender: a.m.Sender,
-		Conversation: &a.m.Conversation, NeedsApproval: d.NeedsApproval(),
+		Conversation: &a.to, CallbackURL: a.m.CallbackURL, NeedsApproval: d.NeedsApproval(),
 	}})
 	var invalid *job.InvalidError
 	switch {
@@ -56,6 +59,21 @@ func (a *ask) sendTo(ctx context.Context, agent, message string) error {
 		return a.invalid(ctx, agent, err)
 	}
 	return err
+}
+
+// checkCallback says why the message's CallbackURL may not be called.
+func (a *ask) checkCallback() error {
+	url := a.m.CallbackURL
+	if url == "" {
+		return nil
+	}
+	if a.callback == nil {
+		return &job.InvalidError{Field: "callback_url", Detail: "cannot be called: callbacks are off"}
+	}
+	if err := a.callback(url); err != nil {
+		return &job.InvalidError{Field: "callback_url", Detail: err.Error()}
+	}
+	return nil
 }
 
 // invalid answers a message that no job can have.

@@ -2,6 +2,7 @@ package job
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -16,13 +17,21 @@ const (
 	EventMessage Kind = "EventMessage"
 	// EventJobStatus: this job changed status.
 	EventJobStatus Kind = "EventJobStatus"
+	// EventCopy: tell a status in one more place than its EventJobStatus is
+	// told in. It stands in no history, and only those who tell it look at it.
+	EventCopy Kind = "EventCopy"
 )
+
+// CallbackAccount is the account of conversations that are calls of a job's
+// CallbackURL. No adapter has this name.
+const CallbackAccount = "callback"
 
 // Event is one row of the outbox and, for a job, one line of its history. It
 // is written in the transaction of the change that it tells.
 type Event struct {
 	// Subject is the job's ID for every event about a job, or an ID of the
-	// event's own. Subject and Version together are unique.
+	// event's own; that of an EventCopy begins with the job's ID and a dot.
+	// Subject and Version together are unique.
 	Subject string
 	// Version is the job's version after the change; 0 for an event that
 	// belongs to no job.
@@ -39,7 +48,7 @@ type Event struct {
 	Agent string
 	Num   int64
 
-	// EventJobStatus:
+	// EventJobStatus and EventCopy:
 	Status Status
 	Reason Reason
 	// By is the principal or agent that caused the change, if one did.
@@ -63,3 +72,32 @@ type Event struct {
 
 // ID names the event: subject and version.
 func (e Event) ID() string { return e.Subject + "." + strconv.FormatInt(e.Version, 10) }
+
+// JobID is the job that the event is about, if it is about one of which the
+// event tells a status; else its own Subject.
+func (e Event) JobID() string {
+	if e.Kind != EventCopy {
+		return e.Subject
+	}
+	id, _, _ := strings.Cut(e.Subject, ".")
+	return id
+}
+
+// copies are the events that tell e, the newest status of j, elsewhere too.
+func copies(j *Job, e Event) []Event {
+	var all []Event
+	add := func(name string, to chat.ConversationRef) {
+		c := e
+		c.Subject, c.Version, c.Kind, c.Conversation = j.ID+"."+name, 0, EventCopy, &to
+		all = append(all, c)
+	}
+	if j.Conversation != nil {
+		for i, to := range j.Conversation.Also {
+			add(strconv.FormatInt(e.Version, 10)+"."+strconv.Itoa(i+1), to)
+		}
+	}
+	if j.CallbackURL != "" && e.Status.Final() {
+		add("callback", chat.ConversationRef{Account: CallbackAccount, Key: j.ID})
+	}
+	return all
+}

@@ -67,11 +67,12 @@ func step(c *Change, now time.Time, to Status, reason Reason, by string) error {
 		j.FinishedAt = now
 		j.OfferedUntil = time.Time{}
 	}
-	c.Events = append(c.Events, Event{
+	e := Event{
 		Subject: j.ID, Version: j.Version, Space: j.Space, Kind: EventJobStatus,
 		At: now, Conversation: j.Conversation, Agent: j.Agent, Num: j.Num,
 		Status: to, Reason: reason, By: by,
-	})
+	}
+	c.Events = append(append(c.Events, e), copies(j, e)...)
 	return nil
 }
 
@@ -128,10 +129,13 @@ func (r rules) admit(now time.Time, d Draft, agent *Agent, holdExpiry bool) (Job
 // expireOffline takes the arrow to expired (agent_offline) and notes since
 // when the agent is away.
 func (r rules) expireOffline(c *Change, now time.Time, agent *Agent) error {
+	before := len(c.Events)
 	if err := step(c, now, Expired, AgentOffline, ""); err != nil {
 		return err
 	}
-	c.Events[len(c.Events)-1].AgentSeenAt = agent.LastSeenAt
+	for i := range c.Events[before:] {
+		c.Events[before+i].AgentSeenAt = agent.LastSeenAt
+	}
 	return nil
 }
 

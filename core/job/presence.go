@@ -46,6 +46,8 @@ type present struct {
 	rewrite bool      // what is written is wrong
 	polled  time.Time // when its instance was last seen to poll here
 	polls   int       // open polls
+	// toldSecond is when it was last told that a second instance polls.
+	toldSecond time.Time
 }
 
 func (p *presence) of(id string) *present {
@@ -193,6 +195,10 @@ func (s *Service) refuseSecond(ctx context.Context, e *present, c Caller, r *Pol
 	}
 	s.log.Warn("a second instance polls with this agent's token: is the same token in use on two servers?",
 		"space", c.Space, "agent", c.Agent, "instance", r.Instance, "first", e.agent.Instance)
+	if now.Sub(e.toldSecond).Abs() >= time.Hour {
+		e.toldSecond = now
+		s.tellSecond(ctx, e.agent)
+	}
 	return ErrInstance
 }
 

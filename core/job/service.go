@@ -53,6 +53,9 @@ type Config struct {
 	Lease  chat.Leaser
 	Times  Times
 	Limits Limits
+	// Alerts says who is told when an agent goes offline and comes back, and
+	// when two processes serve one; nil: nobody.
+	Alerts Alerts
 	// Retention is how long a final job is kept; 0 keeps it for ever.
 	Retention time.Duration
 	Clock     chat.Clock
@@ -77,6 +80,7 @@ type Service struct {
 	lookout  *lookout // nil: no other node works on the store
 	lease    chat.Leaser
 	holding  atomic.Pointer[settings]
+	alerts   Alerts
 	clock    chat.Clock
 	log      *slog.Logger
 	observer Observer // nil: nobody is told
@@ -85,6 +89,9 @@ type Service struct {
 	polls    atomic.Int64 // open ones
 	held     *holds
 	outage   *outageWatch
+	// looked is when the sweeper, who alone knows these two, last looked for
+	// outages, and complained when it last logged that they cannot be told.
+	looked, complained time.Time
 }
 
 // New returns a service. It does nothing of its own accord until Run.
@@ -104,6 +111,7 @@ func New(c Config) *Service {
 		store:    c.Store,
 		waker:    c.Waker,
 		lease:    c.Lease,
+		alerts:   c.Alerts,
 		clock:    c.Clock,
 		log:      c.Logger,
 		observer: c.Observer,

@@ -84,6 +84,25 @@ type Store interface {
 	// Seen records that the agents with these IDs, and the instance of each
 	// that has one, were seen at that time, never moving either back.
 	Seen(ctx context.Context, ids []string, at time.Time) error
+
+	// Outages returns up to max outages of agents of all spaces that are not
+	// noted: of agents that were seen once, but not for that long, and the ends
+	// of noted ones. An agent that is removed, or was never seen, has none.
+	Outages(ctx context.Context, silentFor time.Duration, max int) ([]Outage, error)
+	// NoteOutage notes an outage, or its end, with the messages that tell of
+	// it. If it is noted already, or is no more, noted is false and nothing is
+	// written.
+	NoteOutage(ctx context.Context, o Outage, silentFor time.Duration, messages []Event) (noted bool, err error)
+}
+
+// Outage is an agent that fell silent, or is back.
+type Outage struct {
+	Agent Agent
+	// Over says that it is back.
+	Over bool
+	// Since is when it was seen last before it fell silent; zero for one that
+	// was silent before outages were noted, of which nobody was told.
+	Since time.Time
 }
 
 // Entry is one thing to create: a job, messages, or both, once per Dedupe key.

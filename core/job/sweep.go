@@ -108,7 +108,10 @@ func (s *Service) Sweep(ctx context.Context) (err error) {
 	if err := s.all(ctx, Due(sweepBatch), s.rules().due); err != nil {
 		return err
 	}
-	return s.all(ctx, OfSilentAgents(s.rules().times.Offline, sweepBatch), s.rules().silent)
+	if err := s.all(ctx, OfSilentAgents(s.rules().times.Offline, sweepBatch), s.rules().silent); err != nil {
+		return err
+	}
+	return s.tellOutages(ctx)
 }
 
 // putOff moves the deadlines that a clock that jumped ahead made due, since

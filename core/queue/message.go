@@ -16,7 +16,7 @@ type Message struct {
 	// ID both times.
 	ID    string
 	Space string
-	// Kind is EventMessage or EventJobStatus.
+	// Kind is EventMessage, EventJobStatus or EventCopy.
 	Kind string
 	// Partition keeps order: messages of one partition are handled in the
 	// order in which they were published. See PartitionOf.

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Output", outputTests},
 		{"List", listTests},
 		{"Agents", agentTests},
+		{"Outages", outageTests},
 		{"Prune", pruneTests},
 		{"Spaces", spaceTests},
 		{"Stirred", stirredTests},

@@ -79,6 +79,32 @@ var pruneTests = map[string]func(*suite){
 			s.Fatalf("a message that was told stays: %v", err)
 		}
 	},
+	"a callback that is to be made keeps its job": func(s *suite) {
+		s.addAgent(space, "web-1")
+		e := draft(space, "web-1", nil)
+		e.Draft.CallbackURL = "https://ci.example.com/done"
+		j := s.move(s.create(e), job.Canceled, nil)
+		s.Settle(s.T)
+		call := job.Event{
+			Subject: j.ID + ".callback", Space: space, Kind: job.EventCopy, At: s.now(), Agent: j.Agent, Num: j.Num,
+			Status: job.Canceled, Reason: job.Denied, Conversation: &chat.ConversationRef{Account: job.CallbackAccount, Key: j.ID},
+		}
+		_, err := s.Store.Create(s.ctx, []job.Entry{{Messages: []job.Event{call}}})
+		s.must(err)
+		got, err := s.Store.History(s.ctx, space, call.Subject)
+		if err != nil || len(got) != 1 {
+			s.Fatalf("the event is %+v, %v", got, err)
+		}
+		equal(s, got[0], call)
+		s.Advance(100 * 24 * time.Hour)
+		if n := s.prune(s.now(), 10); n != 0 {
+			s.Fatalf("%d were removed before the callback was made", n)
+		}
+		s.Settle(s.T)
+		if n := s.prune(s.now(), 10); n != 1 {
+			s.Fatalf("%d were removed, want 1", n)
+		}
+	},
 	"keys are kept for two days at least": func(s *suite) {
 		s.addAgent(space, "web-1")
 		e := draft(space, "web-1", nil)

@@ -118,3 +118,36 @@ func (s *Store) Seen(ctx context.Context, ids []string, at time.Time) error {
 	}
 	return nil
 }
+
+// Outages implements job.Store.
+func (s *Store) Outages(ctx context.Context, silentFor time.Duration, max int) ([]job.Outage, error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	since := row.Micros(now.Add(-silentFor))
+	from, err := s.query(ctx, `SELECT `+row.OutageColumns+` FROM agents WHERE `+row.HasOutage+` ORDER BY id LIMIT ?`, since, since, int64(max))
+	if err != nil {
+		return nil, err
+	}
+	outages, err := row.Outages(from)
+	return outages, s.explain(err)
+}
+
+// NoteOutage implements job.Store.
+func (s *Store) NoteOutage(ctx context.Context, o job.Outage, silentFor time.Duration, messages []job.Event) (bool, error) {
+	messages = slices.Clone(messages) // the caller may leave before it is done
+	statement := row.NoteOutage
+	if o.Over {
+		statement = row.NoteEnd
+	}
+	var noted bool
+	err := s.write(ctx, 1+len(messages), func(t *tx) error {
+		found, err := t.exec(statement, o.Agent.ID, row.Micros(t.now.Add(-silentFor)))
+		if noted = found > 0; err != nil || !noted {
+			return err
+		}
+		return t.tell(nil, messages)
+	})
+	return err == nil && noted, err
+}

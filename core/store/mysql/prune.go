@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -25,7 +26,8 @@ const (
 // Something is still to be done about a subject. See also tx.unbundled.
 const (
 	isJobOpen = `(EXISTS (SELECT 1 FROM unpublished u FORCE INDEX (unpublished_of) WHERE u.subject = j.id)
-		OR EXISTS (SELECT 1 FROM untold u FORCE INDEX (untold_of) WHERE u.subject = j.id))`
+		OR EXISTS (SELECT 1 FROM untold u FORCE INDEX (untold_of) WHERE u.subject = j.id)
+		OR EXISTS (SELECT 1 FROM untold u FORCE INDEX (untold_in) WHERE u.account = '` + job.CallbackAccount + `' AND u.` + "`key`" + ` = j.id))`
 	isEventOpen = `(EXISTS (SELECT 1 FROM unpublished u FORCE INDEX (unpublished_of) WHERE u.subject = e.subject)
 		OR EXISTS (SELECT 1 FROM untold u FORCE INDEX (untold_of) WHERE u.subject = e.subject))`
 

@@ -229,7 +229,7 @@ func TestNewerSchema(t *testing.T) {
 	if err := open(); err != nil {
 		t.Fatalf("a schema that is newer by what this program ignores: %v", err)
 	}
-	for value, says := range map[string]string{"4711": "newer Skadi", "4": "newer Skadi", "all": `"all"`} {
+	for value, says := range map[string]string{"4711": "newer Skadi", "5": "newer Skadi", "all": `"all"`} {
 		execAll(t, db, `UPDATE settings SET value = '`+value+`' WHERE name = 'min_reader'`)
 		if err := open(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("a schema for readers from %s on: %v", value, err)

@@ -17,6 +17,7 @@ const (
 	kindMessage   = 1
 	kindJobStatus = 2
 	kindOutput    = 3
+	kindCopy      = 4
 )
 
 // ofJob in events.conversation means the conversation of the event's job, so
@@ -56,8 +57,11 @@ func (r *Event) Dest() []any {
 func (r *Event) Read() (job.Event, error) {
 	e := r.event
 	e.Kind = job.EventMessage
-	if r.kind == kindJobStatus {
+	switch r.kind {
+	case kindJobStatus:
 		e.Kind = job.EventJobStatus
+	case kindCopy:
+		e.Kind = job.EventCopy
 	}
 	e.At, e.AgentSeenAt = Time(r.at), Time(r.seen)
 	e.Status, e.Reason = Status(r.status), job.Reason(r.reason)
@@ -157,6 +161,8 @@ func (e *NewEvent) Columns(args []any) []any {
 	switch {
 	case e.Kind == job.EventJobStatus:
 		kind = kindJobStatus
+	case e.Kind == job.EventCopy:
+		kind = kindCopy
 	case e.Output != 0:
 		kind, reason = kindOutput, strconv.Itoa(e.Output)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -52,7 +53,8 @@ func ConversationText(c *chat.ConversationRef) (string, error) {
 func SameConversation(a, b *chat.ConversationRef) bool {
 	return a == b || a != nil && b != nil &&
 		a.Account == b.Account && a.Channel == b.Channel && a.Key == b.Key && bytes.Equal(a.Data, b.Data) &&
-		sameQuota(a.Quota, b.Quota)
+		sameQuota(a.Quota, b.Quota) &&
+		slices.EqualFunc(a.Also, b.Also, func(x, y chat.ConversationRef) bool { return SameConversation(&x, &y) })
 }
 
 func sameQuota(a, b *chat.Quota) bool {

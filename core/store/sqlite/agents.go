@@ -147,3 +147,39 @@ func (t *tx) forgetAgent(id string) {
 		delete(t.w.state.agentKeys, id)
 	}
 }
+
+var (
+	outagesQuery = newQuery(`SELECT ` + row.OutageColumns + ` FROM agents WHERE ` + row.HasOutage + ` ORDER BY id LIMIT ?`)
+
+	noteOutageQuery = newQuery(row.NoteOutage)
+	noteEndQuery    = newQuery(row.NoteEnd)
+)
+
+// Outages implements job.Store.
+func (s *Store) Outages(ctx context.Context, silentFor time.Duration, max int) ([]job.Outage, error) {
+	since := row.Micros(s.now().Add(-silentFor))
+	rows, err := s.read.query(ctx, outagesQuery, since, since, int64(max))
+	if err != nil {
+		return nil, err
+	}
+	outages, err := row.Outages(rows)
+	return outages, s.read.explain(err)
+}
+
+// NoteOutage implements job.Store.
+func (s *Store) NoteOutage(ctx context.Context, o job.Outage, silentFor time.Duration, messages []job.Event) (bool, error) {
+	messages = slices.Clone(messages) // the caller may leave before it is done
+	q := noteOutageQuery
+	if o.Over {
+		q = noteEndQuery
+	}
+	var noted bool
+	err := s.write.do(ctx, &work{rows: 1 + len(messages), do: func(t *tx) error {
+		n, err := t.exec(q, o.Agent.ID, row.Micros(s.now().Add(-silentFor)))
+		if noted = n > 0; err != nil || !noted {
+			return err
+		}
+		return t.tell(nil, messages)
+	}})
+	return err == nil && noted, err
+}

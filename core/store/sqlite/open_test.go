@@ -102,7 +102,7 @@ func TestOpenErrors(t *testing.T) {
 		"not a database":  {write("notes.txt", []byte("dear diary, this is no database at all")), []string{"notes.txt", "not a SQLite database", "backup"}},
 		"a short file":    {write("short.db", []byte("SQLite")), []string{"short.db", "not a SQLite database"}},
 		"damaged":         {write("damaged.db", damaged), []string{"damaged.db", "damaged", "backup"}},
-		"newer":           {newer, []string{"newer.db", "4711", "up to 2", "newer"}},
+		"newer":           {newer, []string{"newer.db", "4711", "up to 3", "newer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -25,6 +26,7 @@ var (
 		WHERE j.finished_at > 0 AND j.finished_at < ?
 			AND j.id NOT IN (SELECT subject FROM unpublished)
 			AND NOT EXISTS (SELECT 1 FROM untold u WHERE u.subject = j.id)
+			AND NOT EXISTS (SELECT 1 FROM untold u WHERE u.account = '` + job.CallbackAccount + `' AND u.key = j.id)
 		ORDER BY j.finished_at LIMIT ?`)
 
 	oldMessagesQuery = newQuery(`SELECT e.subject FROM events e INDEXED BY events_alone
