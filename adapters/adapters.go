@@ -6,6 +6,7 @@ import (
 	"github.com/letserverrun/skadi/adapters/slack"
 	"github.com/letserverrun/skadi/adapters/teams"
 	"github.com/letserverrun/skadi/adapters/terminal"
+	"github.com/letserverrun/skadi/adapters/wechat"
 	"github.com/letserverrun/skadi/core/chat"
 )
 
@@ -16,5 +17,6 @@ func Factories() map[string]chat.Factory {
 		slack.Kind:    slack.Factory,
 		teams.Kind:    teams.Factory,
 		terminal.Kind: terminal.Factory,
+		wechat.Kind:   wechat.Factory,
 	}
 }
