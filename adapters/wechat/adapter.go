@@ -5,7 +5,6 @@ package wechat
 
 import (
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/letserverrun/skadi/adapters/wechat/official"
@@ -35,15 +34,8 @@ func New(cfg Config, env chat.Env) (chat.Adapter, error) {
 	if env.Logger == nil {
 		env.Logger = slog.New(slog.DiscardHandler)
 	}
-	client := http.Client{Timeout: 30 * time.Second}
-	if env.HTTP != nil {
-		client = *env.HTTP
-	}
-	// Tencent redirects no call of its API, and a token must not go elsewhere.
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	env.HTTP = &client
-	if cfg.Account == AccountWeCom {
+	if cfg.Account != AccountOfficial {
 		return newWeCom(cfg, env)
 	}
-	return official.New(cfg.official(), env), nil
+	return official.New(cfg.official(), env)
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	// MaxBody is far more than the longest callback, in bytes.
-	MaxBody = 64 << 10
+	MaxBody = 256 << 10
 	// maxDepth and maxElements bound a document.
 	maxDepth    = 6
 	maxElements = 500

@@ -120,7 +120,7 @@ func newSeal(secret chat.Secret) seal {
 	return seal{aead}
 }
 
-func (s seal) close(raw []byte) []byte { return s.aead.Seal(nil, nil, raw, nil) }
+// The nonce is random, and part of what is sealed.
+func (s seal) close(raw []byte) []byte { return s.aead.Seal(nil, nil, raw, nil) } //nolint:gosec
 
 func (s seal) open(sealed []byte) ([]byte, error) { return s.aead.Open(nil, nil, sealed, nil) }
-

@@ -8,11 +8,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/silenceper/wechat/v2/util"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
+
+// callTimeout bounds a call where the host does not.
+const callTimeout = 30 * time.Second
 
 // Config says whose calls they are.
 type Config struct {
@@ -48,7 +52,13 @@ func New(cfg Config, env chat.Env) *Client {
 	if cfg.Base == "" {
 		cfg.Base = cfg.Origin
 	}
-	c := &Client{cfg: cfg, origin: parse(cfg.Origin), base: parse(cfg.Base), http: env.HTTP, clock: env.Clock}
+	client := http.Client{Timeout: callTimeout}
+	if env.HTTP != nil {
+		client = *env.HTTP
+	}
+	// Tencent redirects no call of its API, and a token must not go elsewhere.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Client{cfg: cfg, origin: parse(cfg.Origin), base: parse(cfg.Base), http: &client, clock: env.Clock}
 	c.base.Path = strings.TrimSuffix(c.base.Path, "/")
 	if cfg.Grant != nil {
 		c.token = newToken(c, env)
@@ -100,13 +110,13 @@ func (c *Client) post(ctx context.Context, path string, query url.Values, in, ou
 		return plainly(err)
 	}
 	if err := util.DecodeWithCommonError(body, path); err != nil {
-		return errors.New("Tencent's answer cannot be read")
+		return errors.New("the answer of Tencent cannot be read")
 	}
 	if out == nil {
 		return nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("Tencent's answer cannot be read: %w", err)
+		return fmt.Errorf("the answer of Tencent cannot be read: %w", err)
 	}
 	return nil
 }

@@ -118,7 +118,8 @@ func statusClass(status int) chat.Class {
 		return chat.Auth
 	case http.StatusTooManyRequests:
 		return chat.RateLimited
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed, http.StatusTooEarly:
+	case http.StatusNotFound, // of a gateway that is not set up yet
+		http.StatusRequestTimeout, http.StatusConflict, http.StatusPreconditionFailed, http.StatusTooEarly:
 		return chat.Temporary
 	}
 	if status >= 400 && status < 500 {

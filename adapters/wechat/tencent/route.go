@@ -59,9 +59,10 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, withoutURL(err)
 	}
-	defer func() { _ = resp.Body.Close() }()
+	body := resp.Body
+	defer func() { _ = body.Close() }()
 	a := answer{status: resp.StatusCode, after: retryAfter(resp.Header.Get("Retry-After"), c.clock())}
-	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1)); err != nil {
+	if a.body, err = io.ReadAll(io.LimitReader(body, maxAnswer+1)); err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", withoutURL(err))
 	}
 	if err := a.failure(); err != nil {
