@@ -20,13 +20,15 @@ const Kind = "wechat"
 const (
 	// AccountOfficial is an official account of WeChat (公众号).
 	AccountOfficial = "official"
-	// AccountWeCom is an application of WeCom (企业微信), or a group robot.
+	// AccountWeCom is an application of WeCom (企业微信).
 	AccountWeCom = "wecom"
+	// AccountRobot is a group robot of WeCom (群机器人), which only speaks.
+	AccountRobot = "robot"
 )
 
 // Config is the adapter's block in the config.
 type Config struct {
-	Account string `yaml:"account" json:"account" jsonschema:"required,enum=official,enum=wecom" doc:"official: an official account (公众号); wecom: an application of WeCom (企业微信)."`
+	Account string `yaml:"account" json:"account" jsonschema:"required,enum=official,enum=wecom,enum=robot" doc:"official: an official account (公众号); wecom: an application of WeCom (企业微信); robot: a group robot of WeCom (群机器人), which only speaks."`
 
 	AppID     string      `yaml:"app_id,omitempty" json:"app_id,omitempty" doc:"AppID of the official account (开发者ID), wx…"`
 	AppSecret chat.Secret `yaml:"app_secret,omitempty" json:"app_secret,omitempty" doc:"AppSecret of the official account (开发者密码)."`
@@ -36,6 +38,9 @@ type Config struct {
 	CorpID  string      `yaml:"corp_id,omitempty" json:"corp_id,omitempty" doc:"CorpID of the company in WeCom (企业ID), ww…"`
 	AgentID int64       `yaml:"agent_id,omitempty" json:"agent_id,omitempty" doc:"AgentId of the application in WeCom."`
 	Secret  chat.Secret `yaml:"secret,omitempty" json:"secret,omitempty" doc:"Secret of the application in WeCom."`
+
+	WebhookURL chat.Secret `yaml:"webhook_url,omitempty" json:"webhook_url,omitempty" doc:"Webhook address of the group robot in WeCom; whoever knows it can speak for the robot."`
+	Markdown   bool        `yaml:"markdown,omitempty" json:"markdown,omitempty" doc:"Shows jobs in WeCom in Markdown. Who reads them in WeChat sees none of it."`
 
 	Token          chat.Secret `yaml:"token,omitempty" json:"token,omitempty" doc:"Token that is entered with the callback's address at Tencent; it proves that a call is theirs."`
 	EncodingAESKey chat.Secret `yaml:"encoding_aes_key,omitempty" json:"encoding_aes_key,omitempty" doc:"EncodingAESKey that is entered beside the token, 43 characters."`
@@ -61,10 +66,12 @@ func (c Config) Validate() error {
 		c.validateOfficial(bad)
 	case AccountWeCom:
 		c.validateWeCom(bad)
+	case AccountRobot:
+		c.validateRobot(bad)
 	case "":
-		bad("account", "is missing; it is %s or %s", AccountOfficial, AccountWeCom)
+		bad("account", "is missing; it is %s, %s or %s", AccountOfficial, AccountWeCom, AccountRobot)
 	default:
-		bad("account", "is %q; it must be %s or %s", c.Account, AccountOfficial, AccountWeCom)
+		bad("account", "is %q; it must be %s, %s or %s", c.Account, AccountOfficial, AccountWeCom, AccountRobot)
 	}
 	if c.APIURL != "" {
 		if err := checkURL(c.APIURL); err != nil {
@@ -92,6 +99,8 @@ func (c Config) validateOfficial(bad complain) {
 	refuse(bad, AccountWeCom, c.CorpID != "", "corp_id")
 	refuse(bad, AccountWeCom, c.AgentID != 0, "agent_id")
 	refuse(bad, AccountWeCom, c.Secret != "", "secret")
+	refuse(bad, AccountWeCom, c.Markdown, "markdown")
+	refuse(bad, AccountRobot, c.WebhookURL != "", "webhook_url")
 }
 
 // refuse complains of a key that is set and belongs to the other kind of account.
