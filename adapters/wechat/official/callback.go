@@ -175,8 +175,8 @@ func answer(w http.ResponseWriter, status int, kind, body string) bool {
 // [tencent.Client]:
 // https://developers.weixin.qq.com/doc/offiaccount/Getting_Started/Global_Return_Code.html
 var classes = map[int64]chat.Class{
-	40003: chat.Gone,      // no such person, or not of this account
-	43004: chat.Gone,      // who does not follow the account any more
-	45015: chat.Permanent, // the person wrote too long ago
-	45047: chat.Permanent, // too many messages since
+	40003: chat.Gone, // no such person, or not of this account
+	43004: chat.Gone, // who does not follow the account any more
+	45015: chat.Shut, // the person wrote too long ago
+	45047: chat.Shut, // too many messages since
 }

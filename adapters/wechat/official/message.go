@@ -85,7 +85,7 @@ func (in incoming) inbound(account, app string) (chat.Inbound, bool) {
 		ID: "msg/" + in.id, Direct: true, Addressed: true, At: in.at,
 		Sender: chat.Sender{Account: account, Workspace: app, User: in.from},
 	}
-	quota := chat.Quota{Messages: afterMessage, Until: in.at.Add(messageWindow)}
+	quota := chat.Quota{Messages: afterMessage, Until: in.at.Add(messageWindow), Renews: true}
 	switch in.kind {
 	case message.MsgTypeText:
 		m.Text = in.fields["Content"]
@@ -94,7 +94,7 @@ func (in incoming) inbound(account, app string) (chat.Inbound, bool) {
 	case message.MsgTypeImage, message.MsgTypeVideo, message.MsgTypeShortVideo, message.MsgTypeLocation, message.MsgTypeLink:
 		// Nothing that could be run; core says so.
 	case message.MsgTypeEvent:
-		quota = chat.Quota{Messages: afterEvent, Until: in.at.Add(eventWindow)}
+		quota = chat.Quota{Messages: afterEvent, Until: in.at.Add(eventWindow), Renews: true}
 		m.ID = fmt.Sprintf("event/%s/%d/%s/%s", in.from, in.at.Unix(), in.event, in.fields["EventKey"])
 		switch in.event {
 		case message.EventClick:
