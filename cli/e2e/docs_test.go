@@ -33,7 +33,7 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md",
+	"docs/slack.md", "docs/teams.md", "docs/wechat.md", "docs/wechat.zh.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -151,6 +151,8 @@ func newNewcomer(t *testing.T) *newcomer {
 	}
 	n.env = environment(t, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
+		"WECOM_SECRET=secret", "WECOM_TOKEN=secret", "WECOM_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+		"ROBOT_WEBHOOK=https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=secret",
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
 		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
 	})
