@@ -134,33 +134,44 @@ const control = {
   flood,
 };
 
-// flood has members write at a rate. Of every ten messages one is delivered
-// three times more, and one is forged beside it; in the middle the token runs
-// out.
-async function flood({ text, messages, rate, members }) {
+// flood has members write, so many at a time. Of every ten messages one is
+// delivered three times more, and one is forged beside it; in the middle the
+// token runs out. What is not taken is delivered again, however often.
+async function flood({ text, messages, members, workers }) {
   const from = Date.now();
   const ways = ['word', 'stale', 'receiver', 'unsigned', 'changed', 'plain'];
-  const pending = [];
-  const counts = { taken: 0, lost: 0, again: 0, forged: 0, believed: 0 };
-  const count = (name) => (answer) => void (answer.status === 200 ? counts[name]++ : name === 'taken' && counts.lost++);
-  for (let n = 0; n < messages; n++) {
-    const due = from + (n * 1000) / rate;
-    if (due > Date.now()) await new Promise((done) => setTimeout(done, due - Date.now()));
-    if (n === Math.floor(messages / 2)) tokens++;
-    const user = `Member${n % members}`;
-    const { xml } = textOf(user, `${text} m${n}`);
-    const first = deliver(xml).then(count('taken'));
-    pending.push(first);
-    if (n % 10 === 3) {
-      for (let i = 0; i < 3; i++) pending.push((i ? first : Promise.resolve()).then(() => deliver(xml, { times: 1 })).then(count('again')));
+  const counts = { taken: 0, late: 0, again: 0, forged: 0, believed: 0 };
+  const until = async (xml, forged) => {
+    for (let n = 0; n < 200; n++) {
+      const { status } = await deliver(xml, { forged, times: 1 });
+      if (status === 200 || (forged && status !== 0)) return status;
+      counts.late++;
     }
-    if (n % 10 === 7) {
-      counts.forged++;
-      const forged = textOf(user, `${text} forged${n}`);
-      pending.push(deliver(forged.xml, { forged: ways[Math.floor(n / 10) % ways.length], times: 1 }).then(count('believed')));
+    return 0;
+  };
+  let next = 0;
+  const work = async () => {
+    while (next < messages) {
+      const n = next++;
+      if (n === Math.floor(messages / 2)) tokens++;
+      const user = `Member${n % members}`;
+      const { xml } = textOf(user, `${text} m${n}`);
+      const deliveries = [until(xml)];
+      if (n % 10 === 3) deliveries.push(until(xml)); // before the first is taken
+      for (const status of await Promise.all(deliveries)) if (status === 200) counts.taken++;
+      if (n % 10 === 3) {
+        counts.again++;
+        for (let i = 0; i < 2; i++) if ((await until(xml)) === 200) counts.again++;
+        counts.taken--;
+      }
+      if (n % 10 === 7) {
+        counts.forged++;
+        const forged = textOf(user, `${text} forged${n}`);
+        if ((await until(forged.xml, ways[Math.floor(n / 10) % ways.length])) === 200) counts.believed++;
+      }
     }
-  }
-  await Promise.all(pending);
+  };
+  await Promise.all(Array.from({ length: workers }, work));
   return { ...counts, ms: Date.now() - from };
 }
 
