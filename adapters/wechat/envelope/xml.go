@@ -80,7 +80,7 @@ type parser struct {
 	dec      *xml.Decoder
 	fields   Fields
 	path     []string // of the open elements
-	text     []strings.Builder
+	text     []*strings.Builder
 	parent   []bool // which of them have elements in them
 	elements int
 	closed   bool // the root is
@@ -127,7 +127,7 @@ func (p *parser) open(t xml.StartElement) error {
 	if len(p.path) > 0 {
 		p.parent[len(p.path)-1] = true
 	}
-	p.path, p.text, p.parent = append(p.path, name), append(p.text, strings.Builder{}), append(p.parent, false)
+	p.path, p.text, p.parent = append(p.path, name), append(p.text, &strings.Builder{}), append(p.parent, false)
 	return nil
 }
 

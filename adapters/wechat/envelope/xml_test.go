@@ -116,3 +116,12 @@ func TestCDATA(t *testing.T) {
 		}
 	})
 }
+
+// Real callbacks have line ends between their elements.
+func TestParseLineEnds(t *testing.T) {
+	t.Parallel()
+	f, err := envelope.Parse([]byte("<xml>\n<A>\n<B>\n<C>\n<D>1</D>\n</C>\n</B>\n</A>\n<E>2</E>\n</xml>\n"))
+	if err != nil || f["A/B/C/D"] != "1" || f["E"] != "2" {
+		t.Errorf("it has %q: %v", f, err)
+	}
+}
