@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ const (
 	// eventCard is a click on a button of a card.
 	eventCard = "template_card_event"
 )
+
+// wordless are the kinds of message that have no text.
+var wordless = []string{"image", "voice", "video", "location", "link"}
 
 // userID is what a member's ID may be made of. Others are no members.
 var userID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_.@-]{0,63}$`)
@@ -101,8 +105,9 @@ func (a *Adapter) inbound(e event) (m chat.Inbound, ok bool) {
 	switch {
 	case e.kind == typeText && e.id != "":
 		m.Text = e.text
+	case e.id != "" && slices.Contains(wordless, e.kind):
+		// Nothing that could be run; core says so.
 	case e.kind != typeEvent:
-		a.env.Logger.Info("a message that is no text was passed over", "type", e.kind, "from", m.Sender.Principal())
 		return m, false
 	case e.event == eventEnter, e.event == eventSubscribe:
 		m.Joined, m.Addressed = true, false

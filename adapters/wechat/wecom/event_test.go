@@ -1,6 +1,10 @@
 package wecom
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -72,5 +76,37 @@ func TestIDs(t *testing.T) {
 	again.from = "ADA"
 	if a.messageID(again) != a.messageID(base) {
 		t.Error("capitals make another message")
+	}
+}
+
+// TestCallbacks reads what WeCom's documentation shows.
+func TestCallbacks(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/callbacks/*.xml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	f, _ := start(t)
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := eventOf(raw)
+		if err == nil {
+			err = f.get().forUs(e)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		got := []byte("nothing that anybody asks")
+		if m, ok := f.get().inbound(e); ok {
+			m.At = m.At.UTC()
+			if got, err = json.MarshalIndent(m, "", "  "); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden(t, "callbacks/"+strings.TrimSuffix(filepath.Base(file), ".xml"), append(got, '\n'))
 	}
 }
