@@ -152,6 +152,7 @@ func newNewcomer(t *testing.T) *newcomer {
 	n.env = environment(t, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
 		"WECOM_SECRET=secret", "WECOM_TOKEN=secret", "WECOM_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+		"WECHAT_APP_SECRET=secret", "WECHAT_TOKEN=secret", "WECHAT_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
 		"ROBOT_WEBHOOK=https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=secret",
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
 		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
