@@ -47,8 +47,14 @@ type weChat struct {
 
 func newWeChat(t *testing.T) *weChat {
 	t.Helper()
+	return newWeChatOn(t, func(adapters, rules string) *site { return newSite(t, adapters, rules) })
+}
+
+// newWeChatOn is newWeChat on a site that is made so.
+func newWeChatOn(t *testing.T, make func(adapters, rules string) *site) *weChat {
+	t.Helper()
 	f := startFar(t, "wechat", "wechat.js", "APP="+weChatApp, "SECRET=secret-hunter2", "TOKEN=wordhunter2", "KEY="+weChatKey)
-	s := newSite(t, fmt.Sprintf(`  - name: shop
+	s := make(fmt.Sprintf(`  - name: shop
     kind: wechat
     account: official
     app_id: %s
@@ -58,7 +64,7 @@ func newWeChat(t *testing.T) *weChat {
     api_url: %s
 `, weChatApp, weChatKey, f.url),
 		`[{who: ["shop:`+weChatApp+`/*"], agents: ["*"], may: ["run * *"], see: true}]`)
-	f.ask("app", map[string]any{"url": "http://" + s.addr + "/adapters/shop/callback"}, nil)
+	f.ask("app", map[string]any{"urls": []string{s.callback()}}, nil)
 	s.start()
 	w := &weChat{site: s, far: f}
 	t.Cleanup(func() {
@@ -68,6 +74,9 @@ func newWeChat(t *testing.T) *weChat {
 	})
 	return w
 }
+
+// callback is where WeChat calls the site.
+func (s *site) callback() string { return "http://" + s.addr + "/adapters/shop/callback" }
 
 func (w *weChat) say(user, text string) weChatAnswer {
 	w.t.Helper()
@@ -170,43 +179,7 @@ func TestWeChat(t *testing.T) {
 		t.Errorf("the result came as %+v", p)
 	}
 
-	// Nothing can be said any more: the result comes with the next message.
-	w.say("oEve", agentName+" run wait late")
-	w.far.ask("shut", map[string]any{"user": "oEve"}, nil)
-	before := len(w.posts("oEve"))
-	w.release("late")
-	jobs := w.settled(5)
-	eventually(t, "the result to be refused", func(context.Context) error {
-		if s := w.state(); s.Refused["45015"] == 0 {
-			return fmt.Errorf("%+v", s)
-		}
-		return nil
-	})
-	if all := w.posts("oEve"); len(all) != before {
-		t.Errorf("Eve got %+v", all)
-	}
-	var code string
-	for _, j := range jobs {
-		if strings.Contains(j.Message, "late") {
-			code = j.Code
-		}
-	}
-	w.say("oEve", "job "+strings.TrimPrefix(code, "#"))
-	eventually(t, "both answers", func(context.Context) error {
-		var results, shown int
-		for _, p := range w.posts("oEve") {
-			if strings.Contains(p.Text, "done late") {
-				results++
-			}
-			if strings.Contains(p.Text, strings.TrimPrefix(code, "#")) {
-				shown++
-			}
-		}
-		if results == 0 || shown < 2 {
-			return fmt.Errorf("Eve got %+v", w.posts("oEve"))
-		}
-		return nil
-	})
+	w.late(4)
 
 	// Long output says where all of it is.
 	w.say("oLong", agentName+" run long long")
@@ -231,12 +204,55 @@ func TestWeChat(t *testing.T) {
 	}
 }
 
+// late has a job end when nothing can be said to the asker any more: its result
+// comes with the next message. There are so many jobs before.
+func (w *weChat) late(before int) {
+	w.t.Helper()
+	w.say("oEve", agentName+" run wait late")
+	w.far.ask("shut", map[string]any{"user": "oEve"}, nil)
+	seen := len(w.posts("oEve"))
+	w.release("late")
+	jobs := w.settled(before + 1)
+	eventually(w.t, "the result to be refused", func(context.Context) error {
+		if s := w.state(); s.Refused["45015"] == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	if all := w.posts("oEve"); len(all) != seen {
+		w.t.Errorf("Eve got %+v", all)
+	}
+	var code string
+	for _, j := range jobs {
+		if strings.Contains(j.Message, "late") {
+			code = j.Code
+		}
+	}
+	w.say("oEve", "job "+strings.TrimPrefix(code, "#"))
+	eventually(w.t, "both answers", func(context.Context) error {
+		var results, shown int
+		for _, p := range w.posts("oEve") {
+			if strings.Contains(p.Text, "done late") {
+				results++
+			}
+			if strings.Contains(p.Text, strings.TrimPrefix(code, "#")) {
+				shown++
+			}
+		}
+		if results == 0 || shown < 2 {
+			return fmt.Errorf("Eve got %+v", w.posts("oEve"))
+		}
+		return nil
+	})
+}
+
 // TestWeChatMessagesAreCounted has people send encrypted messages, of which one
 // in ten comes four times and one in ten is forged. In the middle the token runs
 // out, and the server is killed and started again. SKADI_TEST_MESSAGES says how
 // many.
 func TestWeChatMessagesAreCounted(t *testing.T) {
-	messages := 300
+	t.Parallel()
+	messages := 200
 	if n, err := strconv.Atoi(os.Getenv("SKADI_TEST_MESSAGES")); err == nil {
 		messages = n
 	}

@@ -13,7 +13,8 @@ const otherWord = new Crypt('another', key, app);
 const otherApp = new Crypt(word, key, 'wx9999999999999999');
 const account = 'gh_0123456789ab';
 
-let callback; // where the account is called
+let callbacks = []; // where the account is called, in turn
+let calls = 0;
 let tokens = 0; // that were given; only the newest is good
 let taken = 0; // messages of a flood
 let messageID = 23_456_789_012_345_678n;
@@ -54,7 +55,7 @@ const connections = new http.Agent({ keepAlive: true, maxSockets: 2000 });
 // call calls the account. The status is 0 where nobody answers in five seconds.
 function call(method, query, body) {
   return new Promise((done) => {
-    const request = http.request(`${callback}?${query}`, { method, agent: connections, timeout: 5000 }, (response) => {
+    const request = http.request(`${callbacks[calls++ % callbacks.length]}?${query}`, { method, agent: connections, timeout: 5000 }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk) => (text += chunk));
@@ -133,7 +134,7 @@ function take(token, m) {
 }
 
 const control = {
-  app: ({ url }) => void (callback = url),
+  app: ({ urls }) => void (callbacks = urls),
   // test does what the platform does when the address is entered.
   async test({ forged }) {
     const at = String(now());
@@ -157,7 +158,7 @@ const control = {
 
 // flood has people write at a rate. Of every ten messages one is delivered three
 // times more, and one is forged beside it; in the middle the token runs out.
-async function flood({ text, messages, rate, people }) {
+async function flood({ text, prefix = '', messages, rate, people }) {
   const from = Date.now();
   const ways = ['word', 'stale', 'receiver', 'unsigned', 'changed', 'plain', 'downgraded'];
   const pending = [];
@@ -168,7 +169,7 @@ async function flood({ text, messages, rate, people }) {
     if (due > Date.now()) await new Promise((done) => setTimeout(done, due - Date.now()));
     if (n === Math.floor(messages / 2)) tokens++;
     const user = `oPerson-${n % people}`;
-    const { id, xml } = textOf(user, `${text} m${n}`);
+    const { id, xml } = textOf(user, `${text} ${prefix}m${n}`);
     const first = deliver(user, xml, { id, times: 60 }).then((answer) => {
       if (answer.status === 200) taken++;
       else counts.lost++;
