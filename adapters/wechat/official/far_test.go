@@ -79,13 +79,6 @@ func (f *weChat) config() Config {
 	return cfg
 }
 
-func startWeChat(t *testing.T, env chat.Env) *weChat {
-	t.Helper()
-	f := newWeChat(t, env.Clock)
-	f.begin(t, env)
-	return f
-}
-
 func (f *weChat) begin(t *testing.T, env chat.Env) {
 	t.Helper()
 	f.Restart(t, env)

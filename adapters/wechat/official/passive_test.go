@@ -239,7 +239,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 
 func TestGreeting(t *testing.T) {
 	t.Parallel()
-	f := running(t, func(m chat.Inbound) error { return errors.New("nothing is to be stored") })
+	f := running(t, func(chat.Inbound) error { return errors.New("nothing is to be stored") })
 	f.get().cfg.Greeting = "Welcome <a href=\"https://example.com\">here</a>"
 	if r := f.Join(t, 0); !r.Taken || r.Told != "Welcome <\u200ba href=\"https://example.com\">here<\u200b/a>" {
 		t.Errorf("who follows is told %+v", r)

@@ -290,7 +290,7 @@ func TestNoSecretIsInAnError(t *testing.T) {
 		return true
 	})
 	errs := []error{say(t.Context(), c)}
-	s.replies(func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) })
+	s.replies(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
 	errs = append(errs, say(t.Context(), c), c.PostWith(t.Context(), "/cgi-bin/webhook/send", map[string][]string{"key": {secret}}, "x", nil))
 	s.Close()
 	errs = append(errs, say(t.Context(), c), newCluster().node(t, s, 1, secret, time.Now).LogIn(t.Context()))
