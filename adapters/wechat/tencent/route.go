@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/silenceper/wechat/v2/util"
@@ -65,7 +66,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	if a.body, err = io.ReadAll(io.LimitReader(body, maxAnswer+1)); err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", withoutURL(err))
 	}
-	if err := a.failure(); err != nil {
+	if err := a.failure(req.URL.Query()); err != nil {
 		return nil, err
 	}
 	resp.Body = a.again()
@@ -79,8 +80,9 @@ type answer struct {
 	body   []byte
 }
 
-// failure returns what the answer says went wrong.
-func (a answer) failure() error {
+// failure returns what the answer to a call with this query says went wrong. What
+// is secret in the query may be repeated there, and is not.
+func (a answer) failure(query url.Values) error {
 	var said struct {
 		Code *int64 `json:"errcode"`
 		Text string `json:"errmsg"`
@@ -88,7 +90,7 @@ func (a answer) failure() error {
 	readable := len(a.body) <= maxAnswer && json.Unmarshal(a.body, &said) == nil
 	e := &Error{Status: a.status, RetryAfter: a.after}
 	if readable && said.Code != nil {
-		e.Code, e.Text = *said.Code, oneLine(said.Text)
+		e.Code, e.Text = *said.Code, oneLine(withoutSecrets(said.Text, query))
 	}
 	switch {
 	case a.status != http.StatusOK:
@@ -100,6 +102,16 @@ func (a answer) failure() error {
 		return e
 	}
 	return nil
+}
+
+// withoutSecrets takes out of a text what a call has to prove itself with.
+func withoutSecrets(text string, query url.Values) string {
+	for _, name := range []string{"access_token", "secret", "corpsecret", "key"} {
+		if value := query.Get(name); value != "" {
+			text = strings.ReplaceAll(text, value, "<secret>")
+		}
+	}
+	return text
 }
 
 // withoutURL returns what went wrong with a request without its address, which

@@ -93,7 +93,7 @@ func TestRobotFails(t *testing.T) {
 		after  time.Duration
 	}{
 		"too many":   {fault(45009, "api freq out of limit"), 0, chat.RateLimited, time.Minute},
-		"no robot":   {fault(93000, "invalid webhook url"), 0, chat.Auth, 0},
+		"no robot":   {fault(93000, "invalid webhook url, key: "+robotKey), 0, chat.Auth, 0},
 		"busy":       {fault(-1, "system busy"), 0, chat.Temporary, 0},
 		"too long":   {fault(40058, "content exceed max length"), 0, chat.Permanent, 0},
 		"a gateway":  {nil, http.StatusBadGateway, chat.Temporary, 0},
