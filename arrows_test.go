@@ -57,6 +57,11 @@ var arrows = []struct{ from, to string }{
 
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},
+	{"adapters/wechat", "core/chat adapters/wechat/*"},
+	{"adapters/wechat/envelope", "core/chat"},
+	{"adapters/wechat/tencent", "core/chat"},
+	{"adapters/wechat/official", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
+	{"adapters/wechat/wecom", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
 
 	{"agentd", "agentd/* core/agentapi"},
 	{"agentd/settings", "agentd/agent agentd/agent/redact agentd/command agentd/process config/strictyaml core/agentapi core/chat"},

@@ -7,6 +7,7 @@ import (
 	"github.com/letserverrun/skadi/adapters/teams"
 	"github.com/letserverrun/skadi/adapters/terminal"
 	"github.com/letserverrun/skadi/adapters/webhook"
+	"github.com/letserverrun/skadi/adapters/wechat"
 	"github.com/letserverrun/skadi/core/chat"
 )
 
@@ -18,5 +19,6 @@ func Factories() map[string]chat.Factory {
 		teams.Kind:    teams.Factory,
 		terminal.Kind: terminal.Factory,
 		webhook.Kind:  webhook.Factory,
+		wechat.Kind:   wechat.Factory,
 	}
 }

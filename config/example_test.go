@@ -32,6 +32,10 @@ func anything() Lookup {
 				return "xoxb-value", true
 			case strings.HasSuffix(name, "_CALLBACK_SECRET"):
 				return "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", true
+			case strings.HasSuffix(name, "_AES_KEY"):
+				return "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", true
+			case strings.HasSuffix(name, "_WEBHOOK"):
+				return "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=value", true
 			}
 			return "some-value", true
 		},
@@ -118,7 +122,7 @@ func TestExampleAlternativesLoad(t *testing.T) {
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
-	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 6 || len(c.Access.Rules) != 5 {
+	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 9 || len(c.Access.Rules) != 5 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -33,7 +33,7 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md", "docs/ci.md", "docs/callbacks.md",
+	"docs/slack.md", "docs/teams.md", "docs/wechat.md", "docs/wechat.zh.md", "docs/ci.md", "docs/callbacks.md",
 	"docs/metrics.md", "docs/security.md", "docs/troubleshooting.md",
 }
 
@@ -153,6 +153,9 @@ func newNewcomer(t *testing.T) *newcomer {
 	}
 	n.env = environment(t, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
+		"WECOM_SECRET=secret", "WECOM_TOKEN=secret", "WECOM_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+		"WECHAT_APP_SECRET=secret", "WECHAT_TOKEN=secret", "WECHAT_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+		"ROBOT_WEBHOOK=https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=secret",
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
 		"GITHUB_WEBHOOK_SECRET=secret-of-github", "GITHUB_STATUS_TOKEN=ghp_secret", "BUILDS_SECRET=secret-of-builds",
 		"SKADI_CALLBACK_SECRET=whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",

@@ -55,6 +55,11 @@ type Quota struct {
 	Messages int `json:"messages"`
 	// Until is when the last may be sent; zero means any time.
 	Until time.Time `json:"until,omitzero"`
+	// Renews says that the next message in the conversation allows as many
+	// again, and that those may be about anything. What cannot be said any more
+	// then waits for it, and is said in answer to that. It is for conversations
+	// with one person alone: everybody who may write there sees it.
+	Renews bool `json:"renews,omitempty"`
 }
 
 // MessageRef names one message that an adapter sent, so that it can be edited.

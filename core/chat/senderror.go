@@ -24,6 +24,10 @@ const (
 	// Permanent: this message can never be sent; the next one may. What could
 	// not be edited is sent as a new message.
 	Permanent
+	// Shut: nothing more is taken in answer to the message that is answered.
+	// Where its Quota renews, what is left waits for the next message there;
+	// elsewhere it says no more than Permanent.
+	Shut
 )
 
 // String returns the class in lower case, as logs and metrics show it.
@@ -39,6 +43,8 @@ func (c Class) String() string {
 		return "gone"
 	case Permanent:
 		return "permanent"
+	case Shut:
+		return "shut"
 	}
 	return fmt.Sprintf("class(%d)", int(c))
 }

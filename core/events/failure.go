@@ -62,6 +62,14 @@ func (s *server) failed(ctx context.Context, st step, err error) (n next, parked
 	case chat.Gone:
 		log.Warn("the conversation is no more; its events are given up", "err", err)
 		return s.buryAll(ctx, err)
+	case chat.Shut:
+		if !renews(st.newest.Conversation) {
+			return s.bury(ctx, st, err)
+		}
+		log.Info("what is left to say waits until somebody writes there again", "err", err)
+		s.c.tries = 0
+		s.c.shut = append(s.c.shut, *st.newest.Conversation)
+		return next{}, false
 	case chat.Permanent:
 		return s.bury(ctx, st, err)
 	}
@@ -164,5 +172,5 @@ func (r *Replier) works(account string) {
 // replace, as far as one can tell: the conversation may well be there.
 func isNoMore(err error) bool {
 	var se *chat.SendError
-	return errors.As(err, &se) && (se.Class == chat.Permanent || se.Class == chat.Gone)
+	return errors.As(err, &se) && (se.Class == chat.Permanent || se.Class == chat.Gone || se.Class == chat.Shut)
 }

@@ -14,6 +14,8 @@ type step struct {
 	events []job.Event
 	// newest is what it shows; overtaken ones stand in the job's history.
 	newest job.Event
+	// late says that it has waited for another message than the one it answers.
+	late bool
 }
 
 // holdTimes says how long a status that is not final waits for the next one,
@@ -34,7 +36,7 @@ func defaultHolds() holdTimes {
 // Statuses of one job that stand between two texts become one step with the
 // newest of them. A text is told after everything before it, except that
 // where messages cannot be edited a held status lets texts pass.
-func plan(open []job.Event, caps chat.Capabilities, holds holdTimes, now time.Time) (steps []step, again time.Duration) {
+func plan(open []job.Event, late map[string]bool, caps chat.Capabilities, holds holdTimes, now time.Time) (steps []step, again time.Duration) {
 	var p planner
 	for _, e := range open {
 		if e.Kind == job.EventJobStatus {
@@ -53,6 +55,9 @@ func plan(open []job.Event, caps chat.Capabilities, holds holdTimes, now time.Ti
 		}
 		return wait == 0
 	})
+	for i := range p.steps {
+		p.steps[i].late = late[p.steps[i].newest.ID()]
+	}
 	return p.steps, again
 }
 

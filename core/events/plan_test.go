@@ -81,7 +81,7 @@ func TestPlan(t *testing.T) {
 			[]job.Event{status("a", 1, job.Queuing, fresh), status("b", 1, job.Queuing, 2*fresh)}, edit, "", 150 * time.Millisecond,
 		},
 	} {
-		steps, again := plan(c.open, c.caps, defaultHolds(), planNow)
+		steps, again := plan(c.open, nil, c.caps, defaultHolds(), planNow)
 		if got := write(steps); got != c.want || again != c.again {
 			t.Errorf("%s: %q, again in %s; want %q, in %s", name, got, again, c.want, c.again)
 		}
@@ -116,7 +116,7 @@ func TestPlanTellsEverythingOnce(t *testing.T) {
 					left = append(left, e)
 				}
 			}
-			steps, again := plan(left, caps, defaultHolds(), now)
+			steps, again := plan(left, nil, caps, defaultHolds(), now)
 			for _, s := range steps {
 				for _, e := range s.events {
 					if told[e.ID()] {

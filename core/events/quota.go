@@ -23,7 +23,7 @@ func within(caps chat.Capabilities, to *chat.ConversationRef) chat.Capabilities 
 func allowance(caps chat.Capabilities, to *chat.ConversationRef) int {
 	switch {
 	case to.Quota != nil:
-		return to.Quota.Messages
+		return to.Quota.Messages - shareOfLate(to.Quota)
 	case caps.ReplyQuota > 0:
 		return caps.ReplyQuota
 	}
@@ -32,6 +32,9 @@ func allowance(caps chat.Capabilities, to *chat.ConversationRef) int {
 
 // room returns how many new messages may tell an event.
 func (s *server) room(ctx context.Context, e job.Event) (int, error) {
+	if s.late {
+		return 1, nil
+	}
 	total := allowance(s.caps, e.Conversation)
 	if total == math.MaxInt || e.Version == 0 { // what belongs to no job is the only answer to its message
 		return total, nil
@@ -82,6 +85,6 @@ func inTime(to chat.ConversationRef, now time.Time) error {
 	if to.Quota == nil || to.Quota.Until.IsZero() || now.Before(to.Quota.Until) {
 		return nil
 	}
-	return &chat.SendError{Class: chat.Permanent, Err: fmt.Errorf(
+	return &chat.SendError{Class: chat.Shut, Err: fmt.Errorf(
 		"the message could be answered until %s only", to.Quota.Until.UTC().Format(time.RFC3339))}
 }

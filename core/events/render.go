@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,28 @@ func render(s shown, caps chat.Capabilities) chat.Outbound {
 		ID: s.event.ID(), To: *s.job.Conversation,
 		Text: clip(joined(head, out, card.More), caps.MaxBytes), Card: card, Files: files,
 	}
+}
+
+// split has the message show the end of a job in several messages, where it
+// would otherwise show a part of the output only, and all of it fits into n. It
+// returns what follows the first. That is for channels of plain text: others
+// have a file or a button for it.
+func split(m *chat.Outbound, s shown, caps chat.Capabilities, n int) (rest []chat.Outbound) {
+	if caps.Edit || caps.Files || caps.Buttons || m.Card.More == "" || !m.Card.Final {
+		return nil
+	}
+	limit := caps.MaxBytes
+	caps.MaxBytes = 0
+	whole := render(s, caps)
+	parts := pieces(whole.Text, limit, math.MaxInt)
+	if len(parts) > min(n, maxPieces) {
+		return nil
+	}
+	m.Text, m.Card = parts[0], whole.Card
+	for i, text := range parts[1:] {
+		rest = append(rest, chat.Outbound{ID: fmt.Sprintf("%s.%d", m.ID, i+2), To: m.To, Text: text})
+	}
+	return rest
 }
 
 // renderLive makes the message that shows a running job's output so far.

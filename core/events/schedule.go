@@ -26,6 +26,14 @@ type conversation struct {
 	// sent has the messages that were sent and not recorded yet, by ID, so
 	// that a failure half way repeats none of them.
 	sent map[string]chat.MessageRef
+	// shut are the references under which nothing more was taken, as long as
+	// something waits; held says that something does.
+	shut []chat.ConversationRef
+	held bool
+	// lateIn is the reference under which late ones were told, and lateTold how
+	// many.
+	lateIn   *chat.ConversationRef
+	lateTold int
 	// unrecorded is a delivery that the database did not take yet.
 	unrecorded *Delivery
 }
@@ -48,7 +56,7 @@ func (c *conversation) stopTimer() {
 // idle reports whether nothing is worth remembering.
 func (c *conversation) idle() bool {
 	return !c.waiting && !c.served && !c.again && c.timer == nil &&
-		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0
+		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0 && !c.held
 }
 
 const (

@@ -38,6 +38,7 @@ type server struct {
 	c       *conversation
 	adapter chat.Adapter
 	caps    chat.Capabilities
+	late    bool // of the step that is told
 }
 
 // serve tells what is open in the conversation. Only one worker at a time
@@ -71,14 +72,22 @@ func (s *server) drain(ctx context.Context) (n next, parked bool) {
 			s.log.Warn("open events could not be read; trying again", "account", s.c.id.account, "err", err)
 			return next{parked: storeRetry}, true
 		}
-		steps, again := plan(open, s.caps, s.holds, s.clock())
+		w := s.waiting(open)
+		if err := s.settle(ctx, w); err != nil {
+			return next{parked: storeRetry}, true
+		}
+		steps, again := plan(w.due, w.late, s.caps, s.holds, s.clock())
 		if len(steps) == 0 {
+			if len(w.held) > 0 {
+				s.leave(ctx)
+			}
 			return next{look: again}, false
 		}
 		for _, step := range steps {
 			err := s.tell(ctx, step)
 			if err == nil {
 				s.c.tries = 0
+				s.toldLate(step)
 				continue
 			}
 			if n, parked = s.failed(ctx, step, err); parked {
@@ -97,7 +106,7 @@ func (s *server) tell(ctx context.Context, st step) error {
 		return s.record(ctx, s.delivery(st))
 	}
 	there := *s
-	there.caps = within(s.caps, e.Conversation)
+	there.caps, there.late = within(s.caps, e.Conversation), st.late
 	switch e.Kind {
 	case job.EventJobStatus:
 		return there.tellStatus(ctx, st)
@@ -155,8 +164,9 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	}
 	final := e.Status.Final()
 	d := s.delivery(st)
+	room := 1
 	if !has || !s.caps.Edit {
-		switch room, err := s.room(ctx, e); {
+		switch room, err = s.room(ctx, e); {
 		case err != nil:
 			return err
 		case !final && (has || room < 1):
@@ -180,6 +190,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	if notify && m.Edit == nil {
 		m.Mention = &j.Sender
 	}
+	rest := split(&m, show, s.caps, room)
 	now, err := s.send(ctx, m)
 	if err != nil && m.Edit != nil && isNoMore(err) {
 		// The message may have been deleted; the status is worth a new one.
@@ -191,6 +202,11 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, m := range rest {
+		if _, err := s.send(ctx, m); err != nil {
+			return err
+		}
 	}
 	if notify && m.Edit != nil {
 		if _, err := s.send(ctx, farewell(show)); err != nil {

@@ -59,7 +59,7 @@ func install(t *testing.T, name string) (dir string) {
 	dir = filepath.Join(bin, "farside", name)
 	err, tried := installs.failed[name]
 	if !tried {
-		err = npmInstall(npm, filepath.Join("farside", name), dir)
+		err = throwaway.InstallNPM(npm, filepath.Join("farside", name), dir)
 		if installs.failed == nil {
 			installs.failed = map[string]error{}
 		}
@@ -74,20 +74,6 @@ func install(t *testing.T, name string) (dir string) {
 		t.Skip(err)
 	}
 	return ""
-}
-
-func npmInstall(npm, from, to string) error {
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	cmd.Dir = to
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci in %s: %w\n%s", from, err, out)
-	}
-	return nil
 }
 
 // environment is this process's, with another home and no setting of Skadi's.

@@ -62,17 +62,24 @@ commands:
 // the list of access rules, in brackets.
 func newSite(t *testing.T, adapters, rules string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), addr: freeAddress(t)}
+	dir := t.TempDir()
+	return newSiteOn(t, dir, fmt.Sprintf("store: {driver: sqlite, path: %q}", filepath.Join(dir, "skadi.db")), adapters, rules)
+}
+
+// newSiteOn is newSite in a folder, with these lines for the store and the queue.
+func newSiteOn(t *testing.T, dir, store, adapters, rules string) *site {
+	t.Helper()
+	s := &site{t: t, dir: dir, addr: freeAddress(t)}
 	s.config = filepath.Join(s.dir, "skadi.yaml")
 	s.write("skadi.yaml", fmt.Sprintf(`listen: %s
 public_url: http://%[1]s
 log: {level: debug}
 times: {offer: 2s} # so that a killed server's offers are soon made again
-store: {driver: sqlite, path: %q}
+%s
 adapters:
 %s
 access: {rules: %s}
-`, s.addr, filepath.Join(s.dir, "skadi.db"), strings.TrimRight(adapters, "\n"), rules))
+`, s.addr, store, strings.TrimRight(adapters, "\n"), rules))
 	client, err := agentapi.NewClient(agentapi.ClientConfig{
 		Server: "http://" + s.addr, Token: s.skadi("tokens", "create", "test", "--role", "admin", "-c", s.config),
 	})

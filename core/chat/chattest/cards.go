@@ -141,7 +141,8 @@ func (s *setup) fits(t *testing.T, unit string) {
 	m.Card.Output = strings.Repeat(unit, most/len(unit))
 	m.Card.Note = strings.Repeat(unit, 1000/len(unit))
 	m.Card.Buttons = buttons
-	m.Text = cut(m.Card.Message+"\n"+m.Card.Output, most)
+	plain(&m)
+	m.Text = cut(m.Text, most)
 	ref := s.send(t, m)
 	s.shows(t, 0, m.Card.Code)
 	if !s.Adapter().Capabilities().Edit {

@@ -79,7 +79,7 @@ const mostRead = 9 << 20
 
 func callTrials() []callTrial {
 	return []callTrial{
-		{"without its headers", func(r *http.Request) { r.Header = http.Header{"Content-Type": r.Header["Content-Type"]} }, refusals, 0},
+		{"without its headers", unproven, refusals, 0},
 		{"without a body", func(r *http.Request) { setBody(r, http.NoBody, 0) }, refusals, 0},
 		{"cut short", func(r *http.Request) {
 			all, _ := io.ReadAll(r.Body)
@@ -89,12 +89,19 @@ func callTrials() []callTrial {
 			setBody(r, io.MultiReader(r.Body, zeros{}), -1)
 		}, append([]int{http.StatusRequestEntityTooLarge}, refusals...), mostRead},
 		{"endless without its headers", func(r *http.Request) {
-			r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
+			unproven(r)
 			setBody(r, io.MultiReader(r.Body, zeros{}), -1)
 		}, append([]int{http.StatusRequestEntityTooLarge}, refusals...), mostRead},
 		{"by GET", func(r *http.Request) { r.Method = http.MethodGet }, []int{http.StatusMethodNotAllowed, http.StatusNotFound}, 0},
 		{"of a path that is none", func(r *http.Request) { r.URL.Path = "/no/such/path" }, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, 0},
 	}
+}
+
+// unproven takes from a call what could prove whose it is: its headers and its
+// query.
+func unproven(r *http.Request) {
+	r.Header = http.Header{"Content-Type": r.Header["Content-Type"]}
+	r.URL.RawQuery = ""
 }
 
 // try makes a spoiled call to the adapter's handler.

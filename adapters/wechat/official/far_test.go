@@ -1,0 +1,404 @@
+package official
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/chat/chattest"
+)
+
+const (
+	farApp    = "wx0123456789abcdef"
+	farSecret = "s3cret-0f-the-app"
+	farWord   = "w0rd-0f-the-callback"
+	farKey    = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+	farGh     = "gh_0123456789ab"
+	// weChatWaits is how long WeChat waits for an answer.
+	weChatWaits = 5 * time.Second
+)
+
+func openID(p int) string { return fmt.Sprintf("oPerson_%d-of_WeChat000000", p) }
+
+// weChat is the far side: it calls the account, gives tokens and takes
+// customer-service messages. It is written from Tencent's documentation alone.
+type weChat struct {
+	clock     chat.Clock
+	srv, host *httptest.Server
+
+	mu      sync.Mutex
+	adapter *Adapter
+	locked  bool
+	plain   bool
+	n       int
+	said    map[chattest.Message]string
+	// loggedIn is closed once the account has got a token.
+	loggedIn chan struct{}
+	// tokens counts those that were given; only the newest is good.
+	tokens    int
+	expiresIn int
+	posts     []post
+	// codes are the errcodes that the next messages are answered with.
+	codes []int
+}
+
+// post is a message that a person got.
+type post struct{ to, text string }
+
+func newWeChat(t *testing.T, clock chat.Clock) *weChat {
+	t.Helper()
+	f := &weChat{clock: clock, said: make(map[chattest.Message]string), expiresIn: 7200, loggedIn: make(chan struct{})}
+	f.srv = httptest.NewServer(http.HandlerFunc(f.serve))
+	t.Cleanup(f.srv.Close)
+	return f
+}
+
+func (f *weChat) config() Config {
+	cfg := Config{AppID: farApp, AppSecret: farSecret, Token: farWord, EncodingAESKey: farKey, APIURL: f.srv.URL + "/gateway"}
+	if f.plain {
+		cfg.Plain, cfg.EncodingAESKey = true, ""
+	}
+	return cfg
+}
+
+func (f *weChat) begin(t *testing.T, env chat.Env) {
+	t.Helper()
+	f.Restart(t, env)
+	f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.get().Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(f.host.Close)
+}
+
+func (f *weChat) get() *Adapter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.adapter
+}
+
+func (f *weChat) Adapter() chat.Adapter { return f.get() }
+
+func (f *weChat) Restart(t *testing.T, env chat.Env) chat.Adapter {
+	t.Helper()
+	a, err := New(f.config(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.patience = 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.adapter = a
+	return a
+}
+
+func (f *weChat) Lock(_ *testing.T, locked bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.locked = locked
+}
+
+// expire makes the newest token bad.
+func (f *weChat) expire() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tokens++
+}
+
+func (f *weChat) token() string { return fmt.Sprintf("t0ken-%d", f.tokens) }
+
+func (f *weChat) given() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tokens
+}
+
+// fails answers the next messages with these codes.
+func (f *weChat) fails(codes ...int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.codes = codes
+}
+
+func (f *weChat) serve(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := func(body any) {
+		w.Header().Set("Content-Type", "application/json; encoding=utf-8")
+		_ = json.NewEncoder(w).Encode(body)
+	}
+	fault := func(code int, text string) { answer(map[string]any{"errcode": code, "errmsg": text}) }
+	q := r.URL.Query()
+	switch r.URL.Path {
+	case "/gateway/cgi-bin/token":
+		switch {
+		case q.Get("grant_type") != "client_credential" || q.Get("appid") != farApp:
+			fault(40013, "invalid appid")
+		case f.locked || q.Get("secret") != farSecret:
+			fault(40125, "invalid appsecret, rid: 0")
+		default:
+			if f.tokens++; f.tokens == 1 {
+				close(f.loggedIn)
+			}
+			answer(map[string]any{"access_token": f.token(), "expires_in": f.expiresIn})
+		}
+	case "/gateway/cgi-bin/message/custom/send":
+		var m struct {
+			To   string `json:"touser"`
+			Kind string `json:"msgtype"`
+			Text struct {
+				Content string `json:"content"`
+			} `json:"text"`
+		}
+		err := json.NewDecoder(r.Body).Decode(&m)
+		switch {
+		case f.locked || q.Get("access_token") != f.token():
+			fault(40001, "invalid credential, access_token is invalid or not latest")
+		case len(f.codes) > 0:
+			code := f.codes[0]
+			f.codes = f.codes[1:]
+			fault(code, "as the test says")
+		case err != nil || m.Kind != "text":
+			fault(47001, "data format error")
+		case len(m.Text.Content) > 2048:
+			fault(45002, "content size out of limit")
+		default:
+			f.posts = append(f.posts, post{m.To, m.Text.Content})
+			fault(0, "ok")
+		}
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func sign(parts ...string) string {
+	slices.Sort(parts)
+	sum := sha1.Sum([]byte(strings.Join(parts, "")))
+	return hex.EncodeToString(sum[:])
+}
+
+func cdata(text string) string {
+	return "<![CDATA[" + strings.ReplaceAll(text, "]]>", "]]]]><![CDATA[>") + "]]>"
+}
+
+func farCipher() (cipher.Block, []byte) {
+	key, err := base64.StdEncoding.DecodeString(farKey + "=")
+	if err != nil {
+		panic(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err)
+	}
+	return block, key[:16]
+}
+
+// encrypt seals a message for an app.
+func encrypt(message, app string) string {
+	block, iv := farCipher()
+	b := append([]byte("0123456789abcdef"), binary.BigEndian.AppendUint32(nil, uint32(len(message)))...)
+	b = append(append(b, message...), app...)
+	pad := 32 - len(b)%32
+	b = append(b, bytes.Repeat([]byte{byte(pad)}, pad)...)
+	cipher.NewCBCEncrypter(block, iv).CryptBlocks(b, b)
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// decrypt opens an answer.
+func decrypt(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var sealed struct{ Encrypt, MsgSignature, TimeStamp, Nonce string }
+	if err := xml.Unmarshal(body, &sealed); err != nil {
+		t.Fatalf("an answer is %q: %v", body, err)
+	}
+	if sealed.MsgSignature != sign(farWord, sealed.TimeStamp, sealed.Nonce, sealed.Encrypt) {
+		t.Fatal("an answer is not signed")
+	}
+	b, err := base64.StdEncoding.DecodeString(sealed.Encrypt)
+	if err != nil || len(b)%32 != 0 || len(b) == 0 {
+		t.Fatalf("an answer has %d bytes: %v", len(b), err)
+	}
+	block, iv := farCipher()
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(b, b)
+	b = b[16 : len(b)-int(b[len(b)-1])]
+	size := binary.BigEndian.Uint32(b)
+	if app := string(b[4+size:]); app != farApp {
+		t.Fatalf("an answer is for %q", app)
+	}
+	return b[4 : 4+size]
+}
+
+// request makes the call that brings a message.
+func (f *weChat) request(message string) *http.Request {
+	f.mu.Lock()
+	f.n++
+	nonce, at := strconv.Itoa(1000000+f.n), strconv.FormatInt(f.clock().Unix(), 10)
+	f.mu.Unlock()
+	return f.signed(message, at, nonce, farWord)
+}
+
+func (f *weChat) signed(message, at, nonce, word string) *http.Request {
+	q := url.Values{"timestamp": {at}, "nonce": {nonce}, "openid": {openID(0)}, "signature": {sign(word, at, nonce)}}
+	if !f.plain {
+		sealed := encrypt(message, farApp)
+		q.Set("encrypt_type", "aes")
+		q.Set("msg_signature", sign(word, at, nonce, sealed))
+		message = "<xml><ToUserName>" + cdata(farGh) + "</ToUserName><Encrypt>" + cdata(sealed) + "</Encrypt></xml>"
+	}
+	r := httptest.NewRequest(http.MethodPost, "/callback?"+q.Encode(), strings.NewReader(message))
+	r.Header.Set("Content-Type", "text/xml")
+	return r
+}
+
+// written is the XML of a message. Each has an ID and a time of its own.
+func (f *weChat) written(m chattest.Message) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+	at := f.clock().Add(time.Duration(f.n) * time.Second).Unix()
+	head := fmt.Sprintf("<xml><ToUserName>%s</ToUserName>\n<FromUserName>%s</FromUserName>\n<CreateTime>%d</CreateTime>\n",
+		cdata(farGh), cdata(openID(m.Person)), at)
+	var body string
+	switch m.Way {
+	case "menu":
+		body = "<MsgType>" + cdata("event") + "</MsgType><Event>" + cdata("CLICK") + "</Event><EventKey>" + cdata(m.Text) + "</EventKey>"
+	case "voice":
+		body = fmt.Sprintf("<MsgType>%s</MsgType><MediaId>%s</MediaId><Format>%s</Format><Recognition>%s</Recognition><MsgId>%d</MsgId>",
+			cdata("voice"), cdata("media"), cdata("amr"), cdata(m.Text), 6054768590064713728+int64(f.n))
+	default:
+		body = fmt.Sprintf("<MsgType>%s</MsgType>\n<Content>%s</Content>\n<MsgId>%d</MsgId>", cdata("text"), cdata(m.Text), 23456789012345678+int64(f.n))
+	}
+	message := head + body + "</xml>"
+	f.said[m] = message
+	return message
+}
+
+// deliver makes a call to the adapter, and returns the status and the body of
+// the answer; 0 if there was none in time.
+func (f *weChat) deliver(r *http.Request) (status int, body []byte) {
+	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
+	client := http.Client{Timeout: weChatWaits, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err = io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, nil
+	}
+	return answer.StatusCode, body
+}
+
+// passive reads the text that answers within a call; empty for success.
+func (f *weChat) passive(t *testing.T, body []byte) string {
+	t.Helper()
+	if string(body) == "success" {
+		return ""
+	}
+	if !f.plain {
+		body = decrypt(t, body)
+	}
+	var m struct{ ToUserName, FromUserName, CreateTime, MsgType, Content string }
+	if err := xml.Unmarshal(body, &m); err != nil {
+		t.Fatalf("an answer is %q: %v", body, err)
+	}
+	if m.FromUserName != farGh || m.MsgType != "text" || m.Content == "" {
+		t.Errorf("an answer is %+v", m)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.posts = append(f.posts, post{m.ToUserName, m.Content})
+	return m.Content
+}
+
+func (f *weChat) receipt(t *testing.T, message string) chattest.Receipt {
+	t.Helper()
+	status, body := f.deliver(f.request(message))
+	if status != http.StatusOK {
+		return chattest.Receipt{}
+	}
+	return chattest.Receipt{Taken: true, Told: f.passive(t, body)}
+}
+
+func (f *weChat) sent() []post {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.posts)
+}
+
+func (f *weChat) Say(t *testing.T, m chattest.Message) chattest.Receipt {
+	t.Helper()
+	select { // trouble that a test makes is for Send, and not for the login
+	case <-f.loggedIn:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the account does not log in")
+	}
+	return f.receipt(t, f.written(m))
+}
+
+func (f *weChat) Again(t *testing.T, m chattest.Message) chattest.Receipt {
+	f.mu.Lock()
+	message := f.said[m]
+	f.mu.Unlock()
+	return f.receipt(t, message)
+}
+
+func (f *weChat) Request(_ *testing.T, m chattest.Message) *http.Request {
+	return f.request(f.written(m))
+}
+
+func (f *weChat) Expect(m chattest.Message) chat.Inbound {
+	messages := 5
+	if m.Way == "menu" {
+		messages = 3
+	}
+	return chat.Inbound{
+		Sender:       chat.Sender{Account: chattest.Account, Workspace: farApp, User: openID(m.Person)},
+		Conversation: chat.ConversationRef{Account: chattest.Account, Quota: &chat.Quota{Messages: messages}},
+		Text:         m.Text, Direct: true, Addressed: true,
+	}
+}
+
+// event is the XML of an event.
+func (f *weChat) event(name, key string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>%d</CreateTime>"+
+		"<MsgType>%s</MsgType><Event>%s</Event><EventKey>%s</EventKey></xml>",
+		cdata(farGh), cdata(openID(0)), f.clock().Add(time.Duration(f.n)*time.Second).Unix(), cdata("event"), cdata(name), cdata(key))
+}
+
+func (f *weChat) Join(t *testing.T, _ int) chattest.Receipt {
+	return f.receipt(t, f.event("subscribe", "qrscene_1"))
+}
+
+func (f *weChat) Shown(*testing.T) []chattest.Shown {
+	all := make([]chattest.Shown, 0)
+	for _, p := range f.sent() {
+		c := 0
+		if p.to != openID(0) {
+			c = 1
+		}
+		all = append(all, chattest.Shown{Conversation: c, Text: p.text})
+	}
+	return all
+}
