@@ -147,9 +147,7 @@ func (r rules) send(lease string, confirm bool) Decide {
 		if j.Status != Queuing || j.Approval == ApprovalWaiting || v.Now.Before(j.OfferedUntil) {
 			return nil, ErrConflict
 		}
-		// Every job of a claim gets a lease of its own, derived from its ID
-		// so that a repeated transaction decides the same.
-		j.Lease = deriveLease(lease, j.ID)
+		j.Lease = leaseOf(lease, j.Num)
 		j.Attempt++
 		if confirm {
 			j.OfferedUntil = v.Now.Add(r.times.Offer)

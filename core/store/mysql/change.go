@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/letserverrun/skadi/core/job"
@@ -80,7 +81,7 @@ func valuesOf(args []any, j *job.Job, width int) ([]any, error) {
 // nothing differs, which is so of most reports.
 const (
 	updateRows = 50
-	alikeRows  = 200
+	alikeRows  = 500
 )
 
 // updateJobs writes the jobs that were changed: those of one width together.
@@ -99,7 +100,7 @@ func (t *tx) updateJobs() error {
 			return err
 		}
 		rows := updateRows
-		if isAlike(values, len(columns)) {
+		if isAlike(changed, columns, values) {
 			rows = alikeRows
 		}
 		for len(changed) > 0 {
@@ -149,14 +150,47 @@ func (t *tx) differences(changed []*held, width int) (columns []string, values [
 	return columns, values, nil
 }
 
-// isAlike reports whether rows of that many values are all the same.
-func isAlike(values []any, columns int) bool {
-	for i := columns; i < len(values); i++ {
-		if values[i] != values[i-columns] {
+// isAlike reports whether one expression for each column does for all the jobs.
+func isAlike(changed []*held, columns []string, values []any) bool {
+	nums := numsOf(changed)
+	for c := range columns {
+		if _, _, alike := common(nums, values[c:], len(columns)); !alike {
 			return false
 		}
 	}
 	return true
+}
+
+func numsOf(changed []*held) []any {
+	nums := make([]any, len(changed))
+	for i, h := range changed {
+		nums[i] = h.was.Num
+	}
+	return nums
+}
+
+// common returns the expression that gives each of the jobs its value of a
+// column, if there is one: the same for all, or a text that ends in the job's
+// number, as the leases of a claim do. The values stand that many places apart.
+func common(nums, values []any, apart int) (expression string, arg any, ok bool) {
+	same := true
+	for i := range nums {
+		same = same && values[i*apart] == values[0]
+	}
+	if same {
+		return `?`, values[0], true
+	}
+	var head string
+	for i, num := range nums {
+		text, _ := values[i*apart].(string)
+		n, isNum := num.(int64)
+		rest, ends := strings.CutSuffix(text, strconv.FormatInt(n, 10))
+		if !isNum || !ends || rest == "" || i > 0 && rest != head {
+			return "", nil, false
+		}
+		head = rest
+	}
+	return `CONCAT(?, num)`, head, true
 }
 
 func (t *tx) updateSome(changed []*held, columns []string, values []any) error {
@@ -171,10 +205,7 @@ func (t *tx) updateSome(changed []*held, columns []string, values []any) error {
 		}
 		return t.updateSome(changed[half:], columns, values[half*len(columns):])
 	}
-	nums := make([]any, len(changed))
-	for i, h := range changed {
-		nums[i] = h.was.Num
-	}
+	nums := numsOf(changed)
 	text, args := updateText(columns, nums, values)
 	where, guards := guardOf(changed)
 	found, err := t.exec(text+` WHERE num IN `+in(len(nums))+where, append(append(args, nums...), guards...)...)
@@ -200,13 +231,9 @@ func updateText(columns []string, nums, values []any) (text string, args []any) 
 			set, end = column+` = CONCAT(`+column+`, `, `)`
 		}
 		b.WriteString(set)
-		alike := true
-		for i := range nums {
-			alike = alike && values[i*len(columns)+c] == values[c]
-		}
-		if alike {
-			b.WriteString(`?` + end)
-			args = append(args, values[c])
+		if one, arg, ok := common(nums, values[c:], len(columns)); ok {
+			b.WriteString(one + end)
+			args = append(args, arg)
 			continue
 		}
 		b.WriteString(`CASE num` + strings.Repeat(` WHEN ? THEN ?`, len(nums)) + ` END` + end)
