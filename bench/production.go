@@ -299,6 +299,10 @@ func (p *production) drive(ctx context.Context, l fleetLoad, at []*served, dir s
 	for _, n := range at[:l.nodes] {
 		watched["skadi"] = append(watched["skadi"], n.process)
 	}
+	counted, err := p.maria.counters(ctx)
+	if err != nil {
+		return o, u, err
+	}
 	before := usedBy(watched)
 	begin := time.Now()
 	outcomes := make([]outcome, l.loads)
@@ -317,6 +321,11 @@ func (p *production) drive(ctx context.Context, l fleetLoad, at []*served, dir s
 		return o, u, err
 	}
 	u = usageOf(before, usedBy(watched), time.Since(begin))
+	after, err := p.maria.counters(ctx)
+	if err != nil {
+		return o, u, err
+	}
+	p.say("the database, per job: %s", after.per(l.jobs, counted))
 	o = outcomes[0]
 	for _, one := range outcomes[1:] {
 		o.Jobs += one.Jobs
