@@ -166,7 +166,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 		switch room, err = s.room(ctx, e); {
 		case err != nil:
 			return err
-		case !final && (has || room < 1):
+		case !final && (has || room < 1 || s.crowded(e.Conversation)):
 			return s.record(ctx, d) // one message on the way is enough
 		case room < 1:
 			return s.spent(e.Conversation)
@@ -216,6 +216,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	}
 	switch {
 	case final:
+		delete(s.c.ahead, j.ID)
 		s.unfollow(s.c, j.ID)
 	case e.Status == job.Sent && s.caps.Edit && s.caps.LiveInterval > 0:
 		s.follow(s.c.term, s.c.id, j, now, s.caps.LiveInterval)
@@ -254,6 +255,7 @@ func (s *server) send(ctx context.Context, m chat.Outbound) (chat.MessageRef, er
 	ref, err := s.sendOnce(ctx, m, s.cfg.SendTimeout)
 	if err == nil {
 		s.c.sent[m.ID] = ref
+		s.c.used++
 	}
 	return ref, err
 }
