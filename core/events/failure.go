@@ -112,6 +112,7 @@ func (s *server) bury(ctx context.Context, st step, err error) (n next, parked b
 	}
 	s.c.tries = 0
 	if st.newest.Kind == job.EventJobStatus && st.newest.Status.Final() {
+		delete(s.c.ahead, st.newest.Subject)
 		s.unfollow(s.c, st.newest.Subject)
 	}
 	return next{}, false
@@ -133,6 +134,7 @@ func (s *server) buryAll(ctx context.Context, err error) (n next, parked bool) {
 		}
 	}
 	s.c.tries = 0
+	clear(s.c.ahead)
 	s.unfollowAll(s.c)
 	return next{}, false
 }

@@ -51,6 +51,7 @@ type waiting struct {
 // waiting sorts the open events. It lets events of conversations that do not
 // renew through as they are.
 func (s *server) waiting(open []job.Event) waiting {
+	s.lookAhead(open)
 	door := s.door(open)
 	left := 0
 	if door != nil {
@@ -145,6 +146,37 @@ func (s *server) toldLate(st step) {
 		s.c.lateIn, s.c.lateTold = to, 0
 	}
 	s.c.lateTold++
+}
+
+// lookAhead notes which jobs of the conversation are still to end, and which
+// message there is the newest.
+func (s *server) lookAhead(open []job.Event) {
+	for _, e := range open {
+		to := e.Conversation
+		if !renews(to) {
+			continue
+		}
+		if s.c.newest == nil || to.Quota.Until.After(s.c.newest.Quota.Until) {
+			s.c.newest, s.c.used = to, 0
+		}
+		if e.Kind != job.EventJobStatus || e.Status.Final() {
+			continue
+		}
+		if s.c.ahead == nil {
+			s.c.ahead = make(map[string]bool)
+		}
+		s.c.ahead[e.Subject] = true
+	}
+}
+
+// crowded reports whether a status on the way would take a message from the end
+// of a job, of this one or another: the far side counts since the newest message,
+// whatever is answered.
+func (s *server) crowded(to *chat.ConversationRef) bool {
+	if !renews(to) {
+		return false
+	}
+	return s.c.used+1+len(s.c.ahead)+shareOfLate(to.Quota) > to.Quota.Messages
 }
 
 // leave has the database show the conversation less often while something waits

@@ -310,3 +310,34 @@ func TestALongResultInSeveralMessages(t *testing.T) {
 		})
 	}
 }
+
+// The far side counts since the newest message, so where several jobs run for one
+// person, the ends of all of them come before what is on the way.
+func TestStatusesGiveWayToTheEndsOfAllJobs(t *testing.T) {
+	t.Parallel()
+	in(t, wordy, func(t *testing.T, s *system) {
+		var all []job.Job
+		for i := range 5 {
+			all = append(all, s.createIn(renewing(fmt.Sprint(i), 5, time.Now().Add(time.Hour+time.Duration(i)*time.Second)), "deploy"))
+		}
+		after(6 * time.Second)
+		for _, j := range all {
+			s.move(j.ID, job.Sent, "", nil)
+		}
+		after(6 * time.Second)
+		wantLooks(t, s)
+		for _, j := range all {
+			s.succeed(j.ID, "done")
+		}
+		after(time.Second)
+		wantLooks(t, s, "succeeded", "succeeded", "succeeded", "succeeded", "succeeded")
+		// The next has room for both again.
+		j := s.createIn(renewing("next", 5, time.Now().Add(2*time.Hour)), "deploy")
+		after(6 * time.Second)
+		s.succeed(j.ID, "done")
+		after(time.Second)
+		if got := s.looks()[5:]; strings.Join(got, " ") != "waiting succeeded" {
+			t.Errorf("then came %q", got)
+		}
+	})
+}

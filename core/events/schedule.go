@@ -34,6 +34,11 @@ type conversation struct {
 	// many.
 	lateIn   *chat.ConversationRef
 	lateTold int
+	// Where the quota renews: the newest reference, how many messages were sent
+	// since it came, and the jobs whose end is still to be told.
+	newest *chat.ConversationRef
+	used   int
+	ahead  map[string]bool
 	// unrecorded is a delivery that the database did not take yet.
 	unrecorded *Delivery
 }
@@ -56,7 +61,7 @@ func (c *conversation) stopTimer() {
 // idle reports whether nothing is worth remembering.
 func (c *conversation) idle() bool {
 	return !c.waiting && !c.served && !c.again && c.timer == nil &&
-		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0 && !c.held
+		len(c.live) == 0 && len(c.sent) == 0 && c.unrecorded == nil && c.tries == 0 && !c.held && len(c.ahead) == 0
 }
 
 const (

@@ -169,7 +169,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 		switch room, err = s.room(ctx, e); {
 		case err != nil:
 			return err
-		case !final && (has || room < 1):
+		case !final && (has || room < 1 || s.crowded(e.Conversation)):
 			return s.record(ctx, d) // one message on the way is enough
 		case room < 1:
 			return s.spent(e.Conversation)
@@ -219,6 +219,7 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	}
 	switch {
 	case final:
+		delete(s.c.ahead, j.ID)
 		s.unfollow(s.c, j.ID)
 	case e.Status == job.Sent && s.caps.Edit && s.caps.LiveInterval > 0:
 		s.follow(s.c.term, s.c.id, j, now, s.caps.LiveInterval)
@@ -264,6 +265,7 @@ func (s *server) once(ctx context.Context, id string, send sending) (chat.Messag
 	ref, err := s.sendOnce(ctx, id, s.cfg.SendTimeout, send)
 	if err == nil {
 		s.c.sent[id] = ref
+		s.c.used++
 	}
 	return ref, err
 }

@@ -262,7 +262,7 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- w.far.tryAsk(t.Context(), "flood", map[string]any{
-			"text": agentName + " run now", "messages": messages, "rate": 100, "people": max(messages/5, 10),
+			"text": agentName + " run now", "messages": messages, "rate": 100, "people": max(messages/2, 10),
 		}, &f)
 	}()
 	eventually(t, "half of the messages to be taken", func(context.Context) error {
