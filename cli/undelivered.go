@@ -90,7 +90,7 @@ func deadRows(dead []events.DeadLetter, now time.Time) [][]string {
 	for i, d := range dead {
 		account, key := placeOfEvent(d.Event)
 		about := oneLine(d.Event.Text, messageColumn)
-		if d.Event.Kind == job.EventJobStatus {
+		if d.Event.Kind != job.EventMessage {
 			about = fmt.Sprintf("#%s %s", job.EncodeCode(d.Event.Num), statusText(d.Event.Status, d.Event.Reason))
 		}
 		rows[i] = []string{ago(d.At, now), account, oneLine(key, 64), about, oneLine(d.Reason, 300)}

@@ -146,7 +146,8 @@ func TestCallbacksReachNothingInside(t *testing.T) {
 		t.Errorf("%v: %s", err, bodies[0])
 	}
 	eventually(t, "the redirect was given up", func() bool {
-		return strings.Contains(skadi(t, "undelivered", "-c", file).expect(t, 0).stdout, "redirects are not followed")
+		list := skadi(t, "undelivered", "-c", file).expect(t, 0).stdout
+		return strings.Contains(list, "redirects are not followed") && strings.Contains(list, "expired")
 	})
 	if n := reached.Load(); n != 0 {
 		t.Errorf("what is inside was called %d times", n)
