@@ -34,6 +34,7 @@ type Config struct {
 	Access         access.Rules   `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
 
 	warnings *warnings
+	files    []string
 }
 
 // TLS names the certificate. The files are read again when they change.
