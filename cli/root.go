@@ -54,7 +54,8 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 	root.AddCommand(
 		upCommand(), serveCommand(), reloadCommand(), doctorCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
-		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(), migrateCommand(), storeCommand(), configCommand(), versionCommand(),
+		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
+		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), configCommand(), versionCommand(),
 	)
 	return root
 }
