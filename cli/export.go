@@ -43,6 +43,9 @@ that job's code. What was made meanwhile is not in it.`,
 	f.StringVar(&status, "status", "", "only jobs with this status")
 	f.IntVar(&e.limit, "limit", 0, "how many at most; 0 is all")
 	f.StringVar(&after, "after", "", "go on after the job with this `CODE`")
+	completeFlag(c, "agent", completeAgents(e.db))
+	completeFlag(c, "after", completeJobCodes(e.db))
+	completeStatus(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		e.filter.Space, e.filter.Status = job.DefaultSpace, job.Status(status)
 		switch {

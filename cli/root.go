@@ -55,7 +55,7 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 		upCommand(), serveCommand(), reloadCommand(), doctorCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
 		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
-		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), configCommand(), versionCommand(),
+		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(), versionCommand(),
 	)
 	return root
 }
