@@ -19,7 +19,7 @@ const module = "github.com/letserverrun/skadi"
 // jobtest, queuetest) are held to the line of what they test, plus it.
 var arrows = []struct{ from, to string }{
 	{".", "cli"},
-	{"cli", "adapters adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* migrations"},
+	{"cli", "adapters adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* internal/service migrations"},
 	{"cli/e2e", "core/agentapi"},
 	{"cli/e2e/chats", ""},
 	{"cli/e2e/cluster", ""},
@@ -63,7 +63,7 @@ var arrows = []struct{ from, to string }{
 	{"adapters/wechat/official", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
 	{"adapters/wechat/wecom", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
 
-	{"agentd", "agentd/* core/agentapi"},
+	{"agentd", "agentd/* core/agentapi internal/service"},
 	{"agentd/settings", "agentd/agent agentd/agent/redact agentd/command agentd/process config/strictyaml core/agentapi core/chat"},
 	{"agentd/command", "agentd/agent agentd/process"},
 	{"agentd/process", ""},

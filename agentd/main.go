@@ -71,6 +71,7 @@ func newRoot() *cobra.Command {
 		}
 		root.AddCommand(c)
 	}
+	root.AddCommand(newService())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.Args = noArgs
 	return root

@@ -30,7 +30,11 @@ running server knows of a change within a second.`,
 	list := agentsList(db)
 	c.Args, c.RunE = exactly(), list.RunE
 	c.Flags().AddFlag(list.Flags().Lookup("json"))
-	c.AddCommand(list, agentsCreate(db), agentsRotate(db), agentsRemove(db))
+	c.AddCommand(list, agentsCreate(db))
+	for _, sub := range []*cobra.Command{agentsRotate(db), agentsRemove(db)} {
+		sub.ValidArgsFunction = completeAgents(db)
+		c.AddCommand(sub)
+	}
 	return c
 }
 

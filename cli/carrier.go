@@ -36,6 +36,14 @@ func openQueue(ctx context.Context, cfg config.Queue, partitions int, nodeID str
 	if cfg.Driver != config.Redis {
 		return &carrier{eventQueue: queue.NewEmbeddedWith(queue.EmbeddedConfig{Logger: log}), waker: waker}, nil
 	}
+	q, err := redis.Open(ctx, redisConfig(cfg, partitions, nodeID, log))
+	if err != nil {
+		return nil, err
+	}
+	return &carrier{eventQueue: q, waker: q.Waker(waker), ping: q.Ping}, nil
+}
+
+func redisConfig(cfg config.Queue, partitions int, nodeID string, log *slog.Logger) redis.Config {
 	c := redis.Config{
 		Addrs: cfg.Addrs, Master: cfg.Master, Cluster: cfg.Cluster, Username: cfg.Username, Password: cfg.Password,
 		SentinelUsername: cfg.SentinelUsername, SentinelPassword: cfg.SentinelPassword,
@@ -44,9 +52,5 @@ func openQueue(ctx context.Context, cfg config.Queue, partitions int, nodeID str
 	if cfg.TLS {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	q, err := redis.Open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return &carrier{eventQueue: q, waker: q.Waker(waker), ping: q.Ping}, nil
+	return c
 }

@@ -72,19 +72,25 @@ func kinds() []config.Kind {
 
 func configCheck() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, live bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with a config file, and what is worth a second look",
 		Long: `Reads the file as "skadi serve" would and starts nothing. Errors carry file, line
 and column; warnings are for what is allowed and worth a second look. The
 addresses to enter at the far side of adapters that are called over HTTP are
-printed. Exit code 1 if the file has an error.`,
-		Example: "  skadi config check\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
+printed. Exit code 1 if the file has an error.
+
+With --live the far side of each account is asked whether it takes its
+credentials; exit code 1 also if one does not. "skadi doctor" looks at all the rest.`,
+		Example: "  skadi config check\n  skadi config check --live\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			k := &checked{file: file}
 			err := k.run(c.Context())
+			if err == nil && live {
+				k.live = liveAccounts(c.Context(), file, k.cfg)
+			}
 			if asJSON {
 				return k.printJSON(c.OutOrStdout(), err)
 			}
@@ -92,6 +98,7 @@ printed. Exit code 1 if the file has an error.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	c.Flags().BoolVar(&live, "live", false, "try the credentials of each account")
 	jsonFlag(c, &asJSON)
 	return c
 }
@@ -102,6 +109,7 @@ type checked struct {
 	cfg       *config.Config
 	warnings  []string
 	addresses []address
+	live      []finding // of --live
 }
 
 // address is where the far side calls an account.
@@ -158,6 +166,19 @@ func (k *checked) print(out, errs io.Writer, failed error) error {
 		account = a.Account
 		fmt.Fprintf(out, "    %s: %s\n", a.Where, a.URL)
 	}
+	if k.live == nil {
+		return nil
+	}
+	if err := (&diagnosis{Findings: k.live}).print(out); err != nil {
+		return err
+	}
+	return k.liveResult()
+}
+
+func (k *checked) liveResult() error {
+	if anyWrong(k.live) {
+		return exitWith(exitFailed)
+	}
 	return nil
 }
 
@@ -178,9 +199,13 @@ func (k *checked) printJSON(out io.Writer, failed error) error {
 		Errors    []fault   `json:"errors"`
 		Warnings  []string  `json:"warnings"`
 		Addresses []address `json:"addresses"`
-	}{k.file, failed == nil, faultsIn(failed, []fault{}), append([]string{}, k.warnings...), append([]address{}, k.addresses...)})
+		Live      []finding `json:"live,omitempty"`
+	}{k.file, failed == nil, faultsIn(failed, []fault{}), append([]string{}, k.warnings...), append([]address{}, k.addresses...), k.live})
 	if err == nil && failed != nil {
 		return exitWith(exitFailed)
+	}
+	if err == nil {
+		err = k.liveResult()
 	}
 	return err
 }
@@ -201,6 +226,16 @@ func faultsIn(err error, to []fault) []fault {
 		to = append(to, fault{Detail: err.Error()})
 	}
 	return to
+}
+
+func (f fault) String() string {
+	switch {
+	case f.Line > 0 && f.Path != "":
+		return fmt.Sprintf("%d:%d: %s: %s", f.Line, f.Column, f.Path, f.Detail)
+	case f.Line > 0:
+		return fmt.Sprintf("%d:%d: %s", f.Line, f.Column, f.Detail)
+	}
+	return f.Detail
 }
 
 func (k *checked) summary() string {

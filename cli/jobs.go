@@ -64,7 +64,12 @@ func jobsCommand() *cobra.Command {
 	flags.StringVar(&status, "status", "", "only jobs with this status")
 	flags.IntVar(&f.Limit, "limit", defaultJobs, "how many, newest first")
 	jsonFlag(c, &asJSON)
-	c.AddCommand(jobsShow(db), jobsWhy(db))
+	completeFlag(c, "agent", completeAgents(db))
+	completeStatus(c)
+	for _, sub := range []*cobra.Command{jobsShow(db), jobsWhy(db)} {
+		sub.ValidArgsFunction = completeJobCodes(db)
+		c.AddCommand(sub)
+	}
 	return c
 }
 

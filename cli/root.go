@@ -52,9 +52,10 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 		return usage("%w; %s", err, hint)
 	})
 	root.AddCommand(
-		upCommand(), serveCommand(), reloadCommand(),
+		upCommand(), serveCommand(), reloadCommand(), doctorCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
-		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(), migrateCommand(), storeCommand(), configCommand(), versionCommand(),
+		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
+		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(), versionCommand(),
 	)
 	return root
 }

@@ -43,6 +43,7 @@ type Config struct {
 	Access         access.Rules                `yaml:"access" doc:"Who may do what. Without rules nobody may do anything."`
 
 	warnings *warnings
+	files    []string
 	doc      *strictyaml.Document
 }
 

@@ -31,16 +31,26 @@ func Load(path string) (*Config, error) {
 	}
 	folder := filepath.Dir(path)
 	lookup := strictyaml.System()
-	lookup.File = func(p string) ([]byte, error) { return os.ReadFile(within(folder, p)) }
+	var files []string
+	lookup.File = func(p string) ([]byte, error) {
+		p = within(folder, p)
+		files = append(files, p)
+		return os.ReadFile(p)
+	}
 	c, err := Parse(path, data, lookup)
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(files)
+	c.files = slices.Compact(files)
 	for _, p := range []*string{&c.Store.Path, &c.TLS.Cert, &c.TLS.Key} {
 		*p = within(folder, *p)
 	}
 	return c, nil
 }
+
+// SecretFiles are the files that the config refers to as ${file:PATH}.
+func (c *Config) SecretFiles() []string { return slices.Clone(c.files) }
 
 // within returns a relative path as seen from folder.
 func within(folder, path string) string {

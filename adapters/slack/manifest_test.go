@@ -105,6 +105,7 @@ var eventScopes = map[string][]string{
 // https://docs.slack.dev/reference/methods
 var methodScopes = map[string][]string{
 	"AuthTestContext":               nil,
+	"StartSocketModeContext":        nil, // of the app-level token
 	"PublishViewContext":            nil,
 	"PostMessageContext":            {"chat:write"},
 	"UpdateMessageContext":          {"chat:write"},

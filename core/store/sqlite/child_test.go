@@ -34,6 +34,7 @@ func beChild() {
 }
 
 var childRoles = map[string]func(path string) error{
+	"backup": childBackup,
 	"create": childCreate,
 	"remove": childRemove,
 	"open":   func(path string) error { return withStore(path, func(*Store) error { return nil }) },

@@ -41,17 +41,24 @@ func SchemaOf(ctx context.Context, path string) (s store.Schema, err error) {
 		return store.Schema{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if s.Newest, err = newestSchema(db); err != nil {
+		return store.Schema{}, err
+	}
+	s.Version, err = schemaVersion(ctx, db)
+	return s, err
+}
+
+// newestSchema is the version that this program brings a schema to.
+func newestSchema(db *sql.DB) (int64, error) {
 	steps, err := fs.Sub(migrations.SQLite, "sqlite")
 	if err != nil {
-		return store.Schema{}, err
+		return 0, err
 	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, steps,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
-		return store.Schema{}, fmt.Errorf("read the migrations: %w", err)
+		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
 	sources := provider.ListSources()
-	s.Newest = sources[len(sources)-1].Version
-	s.Version, err = schemaVersion(ctx, db)
-	return s, err
+	return sources[len(sources)-1].Version, nil
 }

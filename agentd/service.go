@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/internal/service"
+)
+
+// stopSeconds is how long running jobs have to end when the service stops.
+const stopSeconds = 300
+
+func newService() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "service",
+		Short:   "Have the system start agentd, by systemd or launchd",
+		Example: "  sudo agentd service install -c /etc/skadi/agentd.yaml --user deploy --writable /srv/www\n  agentd service status",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(serviceInstall(), serviceUninstall(), serviceStatus())
+	return c
+}
+
+func serviceInstall() *cobra.Command {
+	u := service.Unit{Name: "agentd", Description: "Skadi agent", StopSeconds: stopSeconds, Never: []int{exitRemoved}}
+	var file string
+	var show bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Install agentd as a service, which starts with the system",
+		Long: `Writes a unit for systemd that runs "agentd run" without privileges, and without a
+way to get any: the commands that it runs may write to /var/lib/agentd and to the
+folders of --writable alone, and sudo does not work in them. --user says as whom
+they run. Nothing is started: "systemctl start agentd" does that.`,
+		Example: "  sudo agentd service install -c /etc/skadi/agentd.yaml --user deploy --writable /srv/www\n  agentd service install --print",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if u.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			if file, err = filepath.Abs(file); err != nil {
+				return err
+			}
+			u.Args = []string{"run", "-c", file}
+			if show {
+				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
+				return err
+			}
+			if _, err := os.Stat(file); err != nil {
+				return err
+			}
+			if err := u.Install(); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "installed %s; start it with: systemctl start %s\n", u.Name, u.Name)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&file, "config", "c", "agentd.yaml", "the YAML file")
+	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
+	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that the commands may write to")
+	f.BoolVar(&show, "print", false, "print the unit and install nothing")
+	return c
+}
+
+func serviceUninstall() *cobra.Command {
+	return &cobra.Command{
+		Use: "uninstall", Short: "Stop the service and remove it; its journal stays",
+		Example: "  sudo agentd service uninstall", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return service.Unit{Name: "agentd"}.Uninstall() },
+	}
+}
+
+func serviceStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Say whether the service runs; exit code 1 if it does not",
+		Example: "  agentd service status", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			state, err := service.Unit{Name: "agentd"}.State()
+			if err != nil {
+				return err
+			}
+			if state != service.Running {
+				return fmt.Errorf("the service agentd is %s", state)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "agentd: %s\n", state)
+			return err
+		},
+	}
+}

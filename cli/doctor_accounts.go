@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"slices"
+
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/access"
+	"github.com/letserverrun/skadi/core/chat"
+)
+
+// findConfig reads the file, without which there is nothing else to look at.
+func (d *doctor) findConfig() []chat.Finding {
+	cfg, err := config.Load(d.file)
+	if err == nil {
+		_, err = access.New(cfg.Access)
+	}
+	if err != nil {
+		var list []chat.Finding
+		for _, f := range faultsIn(err, nil) {
+			list = append(list, found(chat.Wrong, "mend the file; `skadi config check` shows all of it", "%s", f.String()))
+		}
+		return list
+	}
+	d.cfg = cfg
+	k := &checked{file: d.file, cfg: cfg}
+	var list []chat.Finding
+	if err := k.accounts(); err != nil {
+		for _, f := range faultsIn(err, nil) {
+			list = append(list, found(chat.Wrong, "mend the account's block", "%s", f.String()))
+		}
+	} else {
+		list = append(list, found(chat.Fine, "", "%s is fine: %s", d.file, k.summary()))
+	}
+	for _, w := range cfg.Warnings() {
+		list = append(list, found(chat.Doubtful, "", "%v", w))
+	}
+	return list
+}
+
+// accountChecks has each adapter that can do so try its credentials.
+func (d *doctor) accountChecks() []check {
+	var checks []check
+	for _, a := range d.cfg.Adapters {
+		factory, ok := d.factories[a.Kind]
+		if !ok {
+			continue // the config's errors have it
+		}
+		adapter, err := factory(a.Decode, checkEnv(a.Name))
+		if err != nil {
+			continue
+		}
+		checks = append(checks, check{name: "account", account: a.Name, find: func(ctx context.Context) []chat.Finding {
+			c, ok := adapter.(chat.Checker)
+			if !ok {
+				return []chat.Finding{found(chat.Fine, "", "accounts of the kind %s have nothing to try beforehand", a.Kind)}
+			}
+			return c.Check(ctx)
+		}})
+	}
+	return checks
+}
+
+// liveAccounts tries the credentials of a config's accounts.
+func liveAccounts(ctx context.Context, file string, cfg *config.Config) (list []finding) {
+	d := newDoctor(file)
+	d.cfg = cfg
+	checks := d.accountChecks()
+	report := &diagnosis{}
+	for i, found := range runChecks(ctx, checks, d.time) {
+		report.add(checks[i], found...)
+	}
+	return report.Findings
+}
+
+func anyWrong(list []finding) bool {
+	return slices.ContainsFunc(list, func(f finding) bool { return f.Level == chat.Wrong })
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/internal/service"
+)
+
+// stopSeconds is longer than a server takes to stop in order.
+const stopSeconds = 30
+
+func serviceCommand() *cobra.Command {
+	c := group(&cobra.Command{
+		Use:     "service",
+		Short:   "Have the system start the server, by systemd or launchd",
+		Example: "  sudo skadi service install -c /etc/skadi/skadi.yaml\n  skadi service status",
+	})
+	c.AddCommand(serviceInstall(), serviceUninstall(), serviceStatus())
+	return c
+}
+
+func serviceInstall() *cobra.Command {
+	u := service.Unit{Name: "skadi", Description: "Skadi server", Reload: true, StopSeconds: stopSeconds}
+	var file string
+	var show, asJSON bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Install the server as a service, which starts with the system",
+		Long: `Writes a unit for systemd that runs "skadi serve" without privileges: it may write
+to /var/lib/skadi alone, so store.path belongs there. Without --user systemd makes a
+user for it, who has to be able to read the config and the files it refers to. The
+config is checked first. Nothing is started: "systemctl start skadi" does that, and
+"systemctl reload skadi" has it read its config again.`,
+		Example: "  sudo skadi service install -c /etc/skadi/skadi.yaml --user skadi\n  skadi service install -c /etc/skadi/skadi.yaml --print",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if u.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			if file, err = filepath.Abs(file); err != nil {
+				return err
+			}
+			u.Args = []string{"serve", "-c", file}
+			if show {
+				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
+				return err
+			}
+			if _, err := config.Load(file); err != nil {
+				return err
+			}
+			if err := u.Install(); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"name": u.Name, "installed": true})
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "installed %s; start it with: systemctl start %s\n", u.Name, u.Name)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
+	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that it may write to besides /var/lib/skadi")
+	f.BoolVar(&show, "print", false, "print the unit and install nothing")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func serviceUninstall() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "uninstall",
+		Short:   "Stop the service and remove it; its data stays",
+		Example: "  sudo skadi service uninstall",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			u := service.Unit{Name: "skadi"}
+			if err := u.Uninstall(); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"name": u.Name, "installed": false})
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "removed %s; /var/lib/%s stays\n", u.Name, u.Name)
+			return nil
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func serviceStatus() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "status",
+		Short:   "Say whether the service runs",
+		Long:    "Says whether the service runs. Exit code 1 if it does not.",
+		Example: "  skadi service status\n  skadi service status --json",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			u := service.Unit{Name: "skadi"}
+			state, err := u.State()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), map[string]any{"name": u.Name, "state": state})
+			} else {
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", u.Name, state)
+			}
+			if err == nil && state != service.Running {
+				err = exitWith(exitFailed)
+			}
+			return err
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}

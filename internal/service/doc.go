@@ -1,0 +1,3 @@
+// Package service has the system's service manager start a program: systemd
+// with hardened units, launchd on macOS.
+package service
