@@ -53,6 +53,9 @@ var arrows = []struct{ from, to string }{
 
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},
+	{"adapters/email/message", ""},
+	{"adapters/email/identity", "adapters/email/message"},
+	{"adapters/email/mailbox", "core/chat"},
 
 	{"agentd", "agentd/* core/agentapi"},
 	{"agentd/settings", "agentd/agent agentd/agent/redact agentd/command agentd/process config/strictyaml core/agentapi core/chat"},
