@@ -184,19 +184,3 @@ func (m *Message) Paragraph() string {
 	first, _, _ := strings.Cut(m.Text, "\n\n")
 	return strings.Join(strings.Fields(first), " ")
 }
-
-// Parse reads a mail. Its error is an *Error.
-func Parse(raw []byte) (*Message, error) { return nil, &Error{Text: "not written yet"} }
-
-// Check returns what makes a mail unfit to give commands, as an *Error: From,
-// Date or Message-ID missing or unreadable, or one of them, Subject, To, Cc,
-// Sender or Reply-To standing twice. Nobody can tell then which of two a person
-// was shown and which was signed.
-func (m *Message) Check() error { return nil }
-
-// Automatic reports whether a program sent the mail, or passed it on to many,
-// and why it is thought so. Such mail is never answered: Auto-Submitted other
-// than no, a mailing list, bulk or junk, an empty envelope sender, a bounce, a
-// receipt, a calendar, an out-of-office answer, or a sender such as
-// mailer-daemon.
-func (m *Message) Automatic() (reason string, is bool) { return "", false }
