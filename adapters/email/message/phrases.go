@@ -25,6 +25,8 @@ var introductions = anyOf(
 	`\d{4}年\d{1,2}月\d{1,2}日.*[:：]`,                                // Japanese
 	`.+(?:のメール|は書きました|wrote).*[:：]`,                               // Japanese
 	`.+(?:작성|님이 씀|썼습니다).*[:：]`,                                    // Korean
+	// A date, a time and an address, in whatever language.
+	`.*\d{4}.*\d{1,2}[:.]\d{2}.*<[^<>\s]+@[^<>\s]+>\s*[:：]`,
 	`.*<[^<>\s]+@[^<>\s]+>\s*(?:wrote|schrieb|a écrit)\s*:`,
 )
 
