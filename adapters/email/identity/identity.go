@@ -5,6 +5,9 @@ package identity
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"time"
 
 	"github.com/letserverrun/skadi/adapters/email/message"
@@ -108,15 +111,67 @@ type Results struct {
 	// write, from the one that checks on; 0: 1. Only what stands above the next
 	// Received counts.
 	Hops int
-	// Unsigned lets mail pass without a signature where the server says that
-	// DMARC passed, that is by the address of the server that sent it. It can be
-	// replayed by whoever reads it on the way, and is off by default.
+	// Unsigned lets mail pass that is not signed, or whose signature leaves out
+	// what it must cover, as that of Microsoft 365 does, where the server says
+	// that DMARC passed and that the envelope sender is of the same domain (SPF).
+	// Nothing then tells such a mail that comes again but its Message-ID. It is
+	// off by default.
 	Unsigned bool
 }
 
-// Verify says who sent m, whose bytes are raw: a mail that m was parsed from.
+// Verify says who sent m, whose bytes are raw: the mail that m was parsed from.
 // The error is a *Refusal, or something passing such as a DNS that does not
 // answer, after which the same mail should be tried again.
 func (v *Verifier) Verify(ctx context.Context, raw []byte, m *message.Message) (Identity, error) {
-	return Identity{}, nil
+	if r := v.header(m); r != nil {
+		return Identity{}, r
+	}
+	from := m.From[0]
+	id, err := v.signed(ctx, raw, m)
+	if err != nil && v.Results != nil {
+		told, other := v.told(ctx, m)
+		if other == nil {
+			id, err = told, nil
+		} else {
+			err = rather(err, other)
+		}
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	id.Address, id.Name = from.String(), from.Name
+	return id, nil
+}
+
+// rather returns which of two errors to tell: what passes by itself first, and
+// else what says more than that there is nothing.
+func rather(own, told error) error {
+	var a, b *Refusal
+	switch {
+	case !errors.As(own, &a):
+		return own
+	case !errors.As(told, &b):
+		return told
+	case b.Reason == Unsigned:
+		return own
+	}
+	return told
+}
+
+func (v *Verifier) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
+
+func (v *Verifier) txt(ctx context.Context, name string) ([]string, error) {
+	if v.TXT != nil {
+		return v.TXT(ctx, name)
+	}
+	return net.DefaultResolver.LookupTXT(ctx, name)
+}
+
+func refuse(reason Reason, format string, args ...any) *Refusal {
+	return &Refusal{Reason: reason, Text: fmt.Sprintf(format, args...)}
 }
