@@ -150,7 +150,7 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	l := letter{
 		from: a.cfg.Address, id: id, origin: o, text: m.Text, hint: hintOf(m), files: m.Files, at: a.env.Clock(),
 	}
-	msg, err := l.compose()
+	raw, err := l.bytes()
 	if err != nil {
 		return chat.MessageRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
 	}
@@ -158,7 +158,7 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	if err != nil {
 		return chat.MessageRef{}, &chat.SendError{Class: chat.Temporary, Err: err}
 	}
-	if err := a.smtp.send(ctx, envelope{from: from, to: o.To, mail: msg}); err != nil {
+	if err := a.smtp.send(ctx, envelope{from: from, to: o.To, mail: raw}); err != nil {
 		return chat.MessageRef{}, err
 	}
 	return chat.MessageRef{ID: id}, nil

@@ -1,6 +1,7 @@
 package email
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -29,6 +30,7 @@ const (
 	// idBytes how long one may be: a line ends at 998 bytes.
 	maxReferences = 20
 	idBytes       = 250
+	fileNameBytes = 100
 )
 
 // origin is what answers to a mail need of it. It is kept in
@@ -156,7 +158,24 @@ func hintOf(m chat.Outbound) string {
 	return "Answer this mail with “cancel” to stop it."
 }
 
-// compose makes the mail.
+// folded is a field whose value begins on the second line. That is allowed, and
+// some programs do not find a Message-ID there.
+var folded = regexp.MustCompile(`(?m)^([A-Za-z-]+):\r\n `)
+
+// bytes returns the mail as it is sent.
+func (l letter) bytes() ([]byte, error) {
+	m, err := l.compose()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	header, body, _ := bytes.Cut(b.Bytes(), []byte("\r\n\r\n"))
+	return slices.Concat(folded.ReplaceAll(header, []byte("$1: ")), []byte("\r\n\r\n"), body), nil
+}
+
 func (l letter) compose() (*mail.Msg, error) {
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP))
 	if err := m.FromFormat("Skadi", l.from); err != nil {
@@ -243,5 +262,5 @@ func fileName(name string) string {
 	if name == "" {
 		return "output.txt"
 	}
-	return name
+	return name[max(len(name)-fileNameBytes, 0):]
 }

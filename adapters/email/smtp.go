@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -32,7 +31,7 @@ type submission struct {
 type envelope struct {
 	from string // empty: the null sender
 	to   string
-	mail io.WriterTo
+	mail []byte
 }
 
 // stage is how far a delivery came; what a status means depends on it.
@@ -85,7 +84,7 @@ func (s *submission) deliver(ctx context.Context, e envelope) (stage, error) {
 	if err != nil {
 		return stageData, err
 	}
-	if _, err := e.mail.WriteTo(w); err != nil {
+	if _, err := w.Write(e.mail); err != nil {
 		return stageData, err
 	}
 	if err := w.Close(); err != nil {
@@ -120,26 +119,23 @@ func (s *submission) connect(ctx context.Context) (c *smtp.Client, end func(), a
 		_ = conn.SetDeadline(deadline)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	end = func() {
+	hangUp := func() {
 		stop()
 		cancel()
 		_ = conn.Close()
 	}
-	defer func() {
-		if err != nil {
-			if ctx.Err() != nil {
-				err = errors.Join(ctx.Err(), err)
-			}
-			end()
+	c, at, err = s.greet(ctx, conn, config)
+	if err == nil {
+		at, err = stageLogin, s.logIn(ctx, c)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(ctx.Err(), err)
 		}
-	}()
-	if c, at, err = s.greet(ctx, conn, config); err != nil {
+		hangUp()
 		return nil, nil, at, err
 	}
-	if err := s.logIn(ctx, c); err != nil {
-		return nil, nil, stageLogin, err
-	}
-	return c, end, stageLogin, nil
+	return c, hangUp, at, nil
 }
 
 // greet speaks TLS and introduces itself.
