@@ -53,6 +53,7 @@ var arrows = []struct{ from, to string }{
 
 	{"adapters", "core/chat adapters/*"},
 	{"adapters/*", "core/chat"},
+	{"adapters/email", "adapters/email/* core/chat"},
 	{"adapters/email/message", ""},
 	{"adapters/email/identity", "adapters/email/message"},
 	{"adapters/email/mailbox", "core/chat"},
