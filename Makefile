@@ -18,7 +18,8 @@ LINT    := go tool -modfile=.ci/lint.mod golangci-lint
 # this machine only and that the tests do not use.
 NEEDS := curl:curl jq:jq gcc:gcc node:nodejs npm:npm \
 	mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
-	redis-server:redis-server redis-cli:redis-tools
+	redis-server:redis-server redis-cli:redis-tools \
+	dovecot:dovecot-imapd
 
 # Runs of each fuzz target. A time such as 1m works too, but go test then fails
 # now and then for no reason but the end of that time.
