@@ -40,16 +40,6 @@ func (i inbox) agents(m *message.Message) []string {
 	return names
 }
 
-// alone reports whether the mail went to this inbox and to nobody else.
-func (i inbox) alone(m *message.Message) bool {
-	for _, a := range slices.Concat(m.To, m.Cc) {
-		if !i.is(a) {
-			return false
-		}
-	}
-	return true
-}
-
 // asked is what a mail asks for.
 type asked struct {
 	// text is it as core reads it, on one line.

@@ -1,49 +1,36 @@
 package email
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/tls"
-	"errors"
-	"io"
-	"log"
+	"encoding/base64"
+	"fmt"
 	"net"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/emersion/go-imap"
-	"github.com/emersion/go-imap/backend"
-	"github.com/emersion/go-imap/backend/backendutil"
-	"github.com/emersion/go-imap/server"
-	"github.com/emersion/go-message"
-	"github.com/emersion/go-message/textproto"
-
-	"bufio"
 )
 
-// imapFar is a mail server in memory, with one mailbox of one user.
+// imapFar is a mail server in memory, with one mailbox of one user. It speaks
+// as much IMAP as the adapter does.
 type imapFar struct {
-	addr    string
-	srv     *server.Server
-	updates chan backend.Update
+	addr string
 
 	mu      sync.Mutex
 	locked  bool
-	folders map[string]*folder
+	token   string // that OAUTHBEARER takes
+	folders map[string][]*stored
 	changed chan struct{} // closed at each change
-	uid     uint32
-}
-
-// folder is one folder of a mailbox.
-type folder struct {
-	far  *imapFar
-	name string
-	mail []*stored
+	uid     int
+	conns   map[net.Conn]bool
 }
 
 type stored struct {
-	uid   uint32
+	uid   int
 	at    time.Time
 	flags []string
 	body  []byte
@@ -52,73 +39,62 @@ type stored struct {
 // startIMAP starts a server that speaks TLS from the first byte.
 func startIMAP(t *testing.T, config *tls.Config) *imapFar {
 	t.Helper()
-	f := &imapFar{folders: map[string]*folder{}, changed: make(chan struct{}), updates: make(chan backend.Update, 10_000)}
-	f.folders["INBOX"] = &folder{far: f, name: "INBOX"}
 	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.addr = l.Addr().String()
-	f.srv = server.New(f)
-	f.srv.ErrorLog = log.New(io.Discard, "", 0)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = f.srv.Serve(l)
-	}()
+	f := &imapFar{
+		addr: l.Addr().String(), folders: map[string][]*stored{"INBOX": nil},
+		changed: make(chan struct{}), conns: map[net.Conn]bool{},
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns[c] = true
+			f.mu.Unlock()
+			all.Go(func() { f.serve(c) })
+		}
+	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		_ = f.srv.Close()
-		<-done
-		close(f.updates)
+		f.breakAll()
+		all.Wait()
 	})
 	return f
 }
 
-// change runs f, tells who waits, and wakes the clients.
+// change runs what, and tells who waits.
 func (f *imapFar) change(what func()) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	what()
 	close(f.changed)
 	f.changed = make(chan struct{})
-	var all []backend.Update
-	for _, one := range f.folders {
-		status := imap.NewMailboxStatus(one.name, []imap.StatusItem{imap.StatusMessages})
-		status.Messages = uint32(len(one.mail))
-		all = append(all, &backend.MailboxUpdate{Update: backend.NewUpdate(imapUser, one.name), MailboxStatus: status})
-	}
-	f.mu.Unlock()
-	for _, u := range all {
-		f.updates <- u
-	}
 }
 
 // append adds a mail to a folder, and returns its UID.
-func (f *imapFar) append(name string, body []byte) (uid uint32) {
-	f.change(func() { uid = f.add(name, &stored{at: time.Now(), body: body}) })
+func (f *imapFar) append(name string, body []byte) (uid int) {
+	f.change(func() {
+		f.uid++
+		uid = f.uid
+		f.folders[name] = append(f.folders[name], &stored{uid: uid, at: time.Now(), body: body})
+	})
 	return uid
-}
-
-// add is called with f.mu held.
-func (f *imapFar) add(name string, m *stored) uint32 {
-	f.uid++
-	m.uid = f.uid
-	f.folders[name].mail = append(f.folders[name].mail, m)
-	return m.uid
 }
 
 // handled waits until the mail has a flag or has left its folder, and reports
 // whether it has; it ends when failed says so, or patience does.
-func (f *imapFar) handled(name string, uid uint32, failed <-chan struct{}, patience time.Duration) bool {
+func (f *imapFar) handled(name string, uid int, failed <-chan struct{}, patience time.Duration) bool {
 	late := time.After(patience)
 	for {
 		f.mu.Lock()
-		done, changed := true, f.changed
-		for _, m := range f.folders[name].mail {
-			if m.uid == uid {
-				done = slices.Contains(m.flags, defaults().DoneFlag)
-			}
-		}
+		m, changed := f.find(name, uid), f.changed
+		done := m == nil || slices.Contains(m.flags, defaults().DoneFlag)
 		f.mu.Unlock()
 		if done {
 			return true
@@ -133,14 +109,14 @@ func (f *imapFar) handled(name string, uid uint32, failed <-chan struct{}, patie
 	}
 }
 
-// count is how many mails are in a folder; of one that is not there, none.
-func (f *imapFar) count(name string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.folders[name] == nil {
-		return 0
+// find is called with f.mu held.
+func (f *imapFar) find(name string, uid int) *stored {
+	for _, m := range f.folders[name] {
+		if m.uid == uid {
+			return m
+		}
 	}
-	return len(f.folders[name].mail)
+	return nil
 }
 
 func (f *imapFar) lock(locked bool) {
@@ -151,188 +127,207 @@ func (f *imapFar) lock(locked bool) {
 
 // breakAll breaks every connection.
 func (f *imapFar) breakAll() {
-	f.srv.ForEachConn(func(c server.Conn) { _ = c.Close() })
-}
-
-// Login implements backend.Backend.
-func (f *imapFar) Login(_ *imap.ConnInfo, user, password string) (backend.User, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.locked || user != imapUser || password != imapPassword {
-		return nil, backend.ErrInvalidCredentials
-	}
-	return imapAccount{f}, nil
-}
-
-// Updates implements backend.BackendUpdater.
-func (f *imapFar) Updates() <-chan backend.Update { return f.updates }
-
-type imapAccount struct{ *imapFar }
-
-func (a imapAccount) Username() string { return imapUser }
-func (a imapAccount) Logout() error    { return nil }
-
-func (a imapAccount) ListMailboxes(bool) ([]backend.Mailbox, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var all []backend.Mailbox
-	for _, f := range a.folders {
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-func (a imapAccount) GetMailbox(name string) (backend.Mailbox, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if f := a.folders[name]; f != nil {
-		return f, nil
-	}
-	return nil, backend.ErrNoSuchMailbox
-}
-
-func (a imapAccount) CreateMailbox(name string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.folders[name] != nil {
-		return backend.ErrMailboxAlreadyExists
-	}
-	a.folders[name] = &folder{far: a.imapFar, name: name}
-	return nil
-}
-
-func (a imapAccount) DeleteMailbox(string) error         { return errors.New("nothing is deleted here") }
-func (a imapAccount) RenameMailbox(string, string) error { return errors.New("nothing is renamed here") }
-
-func (f *folder) Name() string { return f.name }
-
-func (f *folder) Info() (*imap.MailboxInfo, error) {
-	return &imap.MailboxInfo{Delimiter: "/", Name: f.name}, nil
-}
-
-func (f *folder) Status(items []imap.StatusItem) (*imap.MailboxStatus, error) {
-	f.far.mu.Lock()
-	defer f.far.mu.Unlock()
-	s := imap.NewMailboxStatus(f.name, items)
-	s.Flags, s.PermanentFlags = []string{imap.SeenFlag, defaults().DoneFlag}, []string{imap.SeenFlag, defaults().DoneFlag, `\*`}
-	s.Messages, s.UidNext, s.UidValidity = uint32(len(f.mail)), f.far.uid+1, 1
-	return s, nil
-}
-
-func (f *folder) SetSubscribed(bool) error { return nil }
-func (f *folder) Check() error             { return nil }
-
-// each calls do for the mails of a set.
-func (f *folder) each(uid bool, set *imap.SeqSet, do func(seq uint32, m *stored)) {
-	for i, m := range f.mail {
-		id := uint32(i + 1)
-		if uid {
-			id = m.uid
-		}
-		if set.Contains(id) {
-			do(uint32(i+1), m)
-		}
+	for c := range f.conns {
+		_ = c.Close()
+		delete(f.conns, c)
 	}
 }
 
-func (f *folder) ListMessages(uid bool, set *imap.SeqSet, items []imap.FetchItem, to chan<- *imap.Message) error {
-	defer close(to)
-	f.far.mu.Lock()
-	var all []*imap.Message
-	f.each(uid, set, func(seq uint32, m *stored) { all = append(all, m.fetch(seq, items)) })
-	f.far.mu.Unlock()
-	for _, m := range all {
-		to <- m
-	}
-	return nil
+// imapConn is one connection.
+type imapConn struct {
+	*imapFar
+	net.Conn
+	r      *bufio.Reader
+	folder string
+	told   int // how many mails the client knows of
 }
 
-func (m *stored) fetch(seq uint32, items []imap.FetchItem) *imap.Message {
-	got := imap.NewMessage(seq, items)
-	got.Uid, got.Flags, got.InternalDate, got.Size = m.uid, slices.Clone(m.flags), m.at, uint32(len(m.body))
-	for _, item := range items {
-		section, err := imap.ParseBodySectionName(item)
+func (f *imapFar) serve(conn net.Conn) {
+	c := &imapConn{imapFar: f, Conn: conn, r: bufio.NewReader(conn)}
+	defer func() { _ = conn.Close() }()
+	c.say("* OK ready")
+	for {
+		line, err := c.line()
 		if err != nil {
-			continue
+			return
 		}
-		if section.Specifier == imap.EntireSpecifier && len(section.Path) == 0 && section.Partial == nil {
-			got.Body[section] = bytes.NewReader(m.body)
-			continue
+		tag, command, _ := strings.Cut(line, " ")
+		answer := c.do(command)
+		c.say("%s %s", tag, answer)
+		if strings.EqualFold(command, "LOGOUT") {
+			return
 		}
-		r := bufio.NewReader(bytes.NewReader(m.body))
-		header, err := textproto.ReadHeader(r)
-		if err != nil {
-			continue
-		}
-		got.Body[section], _ = backendutil.FetchBodySection(header, r, section)
 	}
-	return got
 }
 
-func (f *folder) SearchMessages(uid bool, c *imap.SearchCriteria) (ids []uint32, err error) {
-	f.far.mu.Lock()
-	defer f.far.mu.Unlock()
-	for i, m := range f.mail {
-		e, _ := message.Read(bytes.NewReader(m.body))
-		if e == nil {
-			e, _ = message.New(message.Header{}, bytes.NewReader(nil))
-		}
-		ok, err := backendutil.Match(e, uint32(i+1), m.uid, m.at, m.flags, c)
-		if err != nil || !ok {
-			continue
-		}
-		id := uint32(i + 1)
-		if uid {
-			id = m.uid
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
+func (c *imapConn) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.Conn, format+"\r\n", args...)
 }
 
-func (f *folder) CreateMessage(flags []string, at time.Time, body imap.Literal) error {
-	all, err := io.ReadAll(body)
-	if err != nil {
-		return err
-	}
-	f.far.change(func() { f.far.add(f.name, &stored{at: at, flags: flags, body: all}) })
-	return nil
+func (c *imapConn) line() (string, error) {
+	line, err := c.r.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
 }
 
-func (f *folder) UpdateMessagesFlags(uid bool, set *imap.SeqSet, op imap.FlagsOp, flags []string) error {
-	f.far.change(func() {
-		f.each(uid, set, func(_ uint32, m *stored) { m.flags = backendutil.UpdateFlags(m.flags, op, flags) })
+var (
+	fetching = regexp.MustCompile(`^UID FETCH (\d+) .*BODY\.PEEK\[\]<(\d+)\.(\d+)>`)
+	storing  = regexp.MustCompile(`^UID STORE (\d+) \+FLAGS\.SILENT \(?([^)]+)\)?`)
+	moving   = regexp.MustCompile(`^UID (MOVE|COPY) (\d+) "?([^"]+)"?`)
+)
+
+// do carries out a command and returns how it ended.
+func (c *imapConn) do(command string) string {
+	word, rest, _ := strings.Cut(command, " ")
+	switch strings.ToUpper(word) {
+	case "CAPABILITY":
+		mech := "AUTH=PLAIN"
+		if c.token != "" {
+			mech = "AUTH=XOAUTH2"
+		}
+		c.say("* CAPABILITY IMAP4rev1 SASL-IR IDLE MOVE %s", mech)
+		return "OK done"
+	case "AUTHENTICATE":
+		return c.authenticate(rest)
+	case "SELECT":
+		return c.open(strings.Trim(rest, `"`))
+	case "CREATE":
+		c.change(func() { c.folders[strings.Trim(rest, `"`)] = nil })
+		return "OK created"
+	case "IDLE":
+		return c.idle()
+	case "LOGOUT":
+		c.say("* BYE")
+		return "OK bye"
+	case "UID":
+		return c.uidCommand(command)
+	}
+	return "BAD what?"
+}
+
+func (c *imapConn) authenticate(rest string) string {
+	_, given, _ := strings.Cut(rest, " ")
+	secret, _ := base64.StdEncoding.DecodeString(given)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	want := "\x00" + imapUser + "\x00" + imapPassword
+	if c.token != "" {
+		want = "user=" + imapUser + "\x01auth=Bearer " + c.token + "\x01\x01"
+	}
+	if c.locked || string(secret) != want {
+		return "NO [AUTHENTICATIONFAILED] no"
+	}
+	return "OK in"
+}
+
+func (c *imapConn) open(name string) string {
+	c.mu.Lock()
+	mail, ok := c.folders[name]
+	c.mu.Unlock()
+	if !ok {
+		return "NO no such folder"
+	}
+	c.folder, c.told = name, len(mail)
+	c.say(`* FLAGS (\Seen)`)
+	c.say(`* OK [PERMANENTFLAGS (\Seen \*)] flags`)
+	c.say("* %d EXISTS", len(mail))
+	c.say("* OK [UIDVALIDITY 1] valid")
+	return "OK [READ-WRITE] open"
+}
+
+func (c *imapConn) uidCommand(command string) string {
+	if strings.HasPrefix(command, "UID SEARCH ") {
+		var ids []string
+		c.mu.Lock()
+		for _, m := range c.folders[c.folder] {
+			if !slices.Contains(m.flags, defaults().DoneFlag) {
+				ids = append(ids, strconv.Itoa(m.uid))
+			}
+		}
+		c.mu.Unlock()
+		c.say("* SEARCH %s", strings.Join(ids, " "))
+		return "OK found"
+	}
+	if m := fetching.FindStringSubmatch(command); m != nil {
+		return c.fetch(number(m[1]), number(m[2]), number(m[3]))
+	}
+	if m := storing.FindStringSubmatch(command); m != nil {
+		c.change(func() {
+			if one := c.find(c.folder, number(m[1])); one != nil {
+				one.flags = append(one.flags, m[2])
+			}
+		})
+		return "OK stored"
+	}
+	if m := moving.FindStringSubmatch(command); m != nil {
+		return c.move(number(m[2]), m[3], m[1] == "MOVE")
+	}
+	return "BAD what?"
+}
+
+func (c *imapConn) fetch(uid, from, most int) string {
+	c.mu.Lock()
+	m := c.find(c.folder, uid)
+	seq := slices.Index(c.folders[c.folder], m) + 1
+	c.mu.Unlock()
+	if m == nil {
+		return "OK nothing"
+	}
+	from = min(from, len(m.body))
+	part := m.body[from:min(from+most, len(m.body))]
+	c.say("* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE %q BODY[]<%d> {%d}\r\n%s)",
+		seq, uid, len(m.body), m.at.Format("02-Jan-2006 15:04:05 -0700"), from, len(part), part)
+	return "OK fetched"
+}
+
+func (c *imapConn) move(uid int, to string, away bool) string {
+	answer := "NO [TRYCREATE] no such folder"
+	c.change(func() {
+		m := c.find(c.folder, uid)
+		if _, ok := c.folders[to]; !ok || m == nil {
+			return
+		}
+		c.uid++
+		c.folders[to] = append(c.folders[to], &stored{uid: c.uid, at: m.at, body: m.body})
+		if away {
+			c.say("* %d EXPUNGE", slices.Index(c.folders[c.folder], m)+1)
+			c.told--
+			c.folders[c.folder] = slices.DeleteFunc(c.folders[c.folder], func(other *stored) bool { return other == m })
+		}
+		answer = "OK moved"
 	})
-	return nil
+	return answer
 }
 
-func (f *folder) CopyMessages(uid bool, set *imap.SeqSet, to string) error {
-	f.far.mu.Lock()
-	there := f.far.folders[to]
-	f.far.mu.Unlock()
-	if there == nil {
-		return backend.ErrNoSuchMailbox
+// idle tells of new mail until the client says DONE.
+func (c *imapConn) idle() string {
+	c.say("+ idling")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = c.line()
+	}()
+	for {
+		c.mu.Lock()
+		n, changed := len(c.folders[c.folder]), c.changed
+		c.mu.Unlock()
+		if n != c.told {
+			c.told = n
+			c.say("* %d EXISTS", n)
+		}
+		select {
+		case <-changed:
+		case <-done:
+			return "OK woken"
+		}
 	}
-	f.far.change(func() {
-		f.each(uid, set, func(_ uint32, m *stored) { c := *m; f.far.add(to, &c) })
-	})
-	return nil
 }
 
-// MoveMessages implements backend.MoveMailbox.
-func (f *folder) MoveMessages(uid bool, set *imap.SeqSet, to string) error {
-	if err := f.CopyMessages(uid, set, to); err != nil {
-		return err
-	}
-	f.far.change(func() {
-		var gone []uint32
-		f.each(uid, set, func(_ uint32, m *stored) { gone = append(gone, m.uid) })
-		f.mail = slices.DeleteFunc(f.mail, func(m *stored) bool { return slices.Contains(gone, m.uid) })
-	})
-	return nil
+func number(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
 }
-
-func (f *folder) Expunge() error { return errors.New("nothing is ever expunged") }
 
 // portOf is the port of an address.
 func portOf(t *testing.T, addr string) int {

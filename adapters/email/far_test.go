@@ -242,11 +242,11 @@ func (f *far) mail(m chattest.Message) written {
 		id:     fmt.Sprintf("m-%d@example.org", mails.Add(1)),
 		header: []string{"References: <" + root(m.Conversation) + ">"},
 	}
-	switch m.Way {
-	case "plus":
+	switch {
+	case m.Way == "plus":
 		w.to, w.body = "inbox+"+word+"@example.com", rest
-	case "subject":
-		w.subject, w.body = word+": "+rest, "Thank you!\n-- \nAda"
+	case m.Way == "subject" && !strings.Contains(rest, "\t"): // nor has any subject
+		w.subject, w.body = m.Text, "Thank you!\n-- \nAda"
 	default:
 		w.subject, w.body = word, rest
 	}

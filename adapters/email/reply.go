@@ -153,9 +153,9 @@ func hintOf(m chat.Outbound) string {
 	case m.Card == nil:
 		return ""
 	case m.Card.Final:
-		return "Answer this mail with “rerun” to run it again, or “why” for its history."
+		return "Answer this mail with “rerun” to run #" + m.Card.Code + " again, or “why” for its history."
 	}
-	return "Answer this mail with “cancel” to stop it."
+	return "Answer this mail with “cancel” to stop #" + m.Card.Code + "."
 }
 
 // folded is a field whose value begins on the second line. That is allowed, and

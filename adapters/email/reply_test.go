@@ -60,7 +60,7 @@ func TestReplies(t *testing.T) {
 	with := func(change func(l *letter)) letter { l := ordinary(); change(&l); return l }
 	for name, l := range map[string]letter{
 		"plain": ordinary(),
-		"hint":  with(func(l *letter) { l.hint = hintOf(chat.Outbound{Card: &chat.Card{Final: true}}) }),
+		"hint":  with(func(l *letter) { l.hint = hintOf(chat.Outbound{Card: &chat.Card{Code: "k7f3q2", Final: true}}) }),
 		"first": with(func(l *letter) { l.origin.References, l.origin.Subject, l.origin.Quote = nil, "", "" }),
 		"markup": with(func(l *letter) {
 			l.text = "<b>bold</b> & <script>alert(1)</script> https://example.com/?a=1&b=2 \x1b[31mred\u202e"
