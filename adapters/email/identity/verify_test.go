@@ -308,7 +308,7 @@ func TestSignaturesThatDoNotCount(t *testing.T) {
 				"ARC-Authentication-Results: i=1; mx.skadi.example; dkim=pass header.d=example.com; dmarc=pass header.from=example.com\r\n" +
 				strings.Replace(signed, "DKIM-Signature:", "ARC-Message-Signature: i=1;", 1)
 		}},
-		{"a nineth", identity.NotAligned, func(t *testing.T, w *world) string {
+		{"a ninth", identity.NotAligned, func(t *testing.T, w *world) string {
 			eve := w.sign(t, plain(), func(o *dkim.SignOptions) { o.Domain = "eve.example" })
 			return strings.Repeat(eve[:strings.Index(eve, "From: ")], 8) + w.sign(t, plain())
 		}},
