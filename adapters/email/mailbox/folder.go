@@ -197,7 +197,7 @@ func (f *folder) mail(ctx context.Context, s *session, open selected, uid uint32
 	case errors.Is(err, errGone):
 		return nil
 	case errors.Is(err, errLarge):
-		return f.aside(s, open, uid, err)
+		err = Aside(err)
 	case errors.As(err, &no):
 		f.postpone(uid, log, err)
 		return nil
@@ -205,18 +205,26 @@ func (f *folder) mail(ctx context.Context, s *session, open selected, uid uint32
 		// Should this mail be what ends the connection, the others go first.
 		f.postpone(uid, log, err)
 		return err
+	default:
+		err = f.b.handle(ctx, Mail{Raw: raw, Folder: f.name, UID: uid, Validity: open.validity, Received: received})
 	}
-	err = f.b.handle(ctx, Mail{Raw: raw, Folder: f.name, UID: uid, Validity: open.validity, Received: received})
 	var aside *asideError
 	switch {
 	case err == nil:
-		return f.done(s, open, uid)
+		err = f.done(s, open, uid)
 	case errors.As(err, &aside):
-		return f.aside(s, open, uid, aside.error)
-	case ctx.Err() == nil:
-		f.postpone(uid, log, err)
+		err = f.aside(s, open, uid, aside.error)
+	default:
+		if ctx.Err() == nil {
+			f.postpone(uid, log, err)
+		}
+		return nil
 	}
-	return nil
+	if errors.As(err, &no) {
+		f.postpone(uid, log, fmt.Errorf("it was handled and could not be marked: %w", err))
+		return nil
+	}
+	return err
 }
 
 // handle hands a mail on, one at a time.
@@ -236,7 +244,6 @@ func (b *Mailbox) handle(ctx context.Context, m Mail) (err error) {
 
 // done marks what was handled.
 func (f *folder) done(s *session, open selected, uid uint32) error {
-	delete(f.later, uid)
 	if f.b.c.DoneFolder == "" {
 		return s.setMark(open, uid)
 	}
@@ -251,7 +258,6 @@ func (f *folder) done(s *session, open selected, uid uint32) error {
 
 // aside moves what cannot be read out of the way.
 func (f *folder) aside(s *session, open selected, uid uint32, reason error) error {
-	delete(f.later, uid)
 	f.log.Warn("a mail cannot be read and is moved aside", "uid", uid, "to", f.b.c.AsideFolder, "reason", reason)
 	err := s.move(open, uid, f.b.c.AsideFolder)
 	var no *noError
