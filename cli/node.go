@@ -172,6 +172,8 @@ func (n *node) env(account string) chat.Env {
 		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
 		Viewer:  n.intake.Viewer(job.DefaultSpace, account),
 		URL:     mountURL(n.cfg, account),
+
+		Undelivered: events.Undelivered(job.DefaultSpace, n.base.Undelivered),
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,15 +165,15 @@ func within(t *testing.T, limit time.Duration, what string, try func(ctx context
 // freeAddress returns an address of 127.0.0.1 that nobody listens on. Its port
 // is below the range of outgoing connections, so that it stays free while the
 // server is down.
-func freeAddress(t *testing.T, from int) string {
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	for port := from; port < from+1000; port++ {
-		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000)))
 		if l, err := net.Listen("tcp", addr); err == nil {
 			_ = l.Close()
 			return addr
 		}
 	}
-	t.Fatal("no port is free")
+	t.Fatal("no port between 20000 and 30000 is free")
 	return ""
 }

@@ -80,7 +80,7 @@ func newSite(t *testing.T, nodes int, store string) *site {
 	s.postfix = throwaway.Postfix(t, s.dovecot, inbox, ada, eve)
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
-		n := &node{addr: freeAddress(t, 20_000+os.Getpid()%100*50+i), config: filepath.Join(s.dir, name+".yaml")}
+		n := &node{addr: freeAddress(t), config: filepath.Join(s.dir, name+".yaml")}
 		where := store
 		if where == "" {
 			where = fmt.Sprintf("{driver: sqlite, path: %q}", filepath.Join(s.dir, "skadi.db"))
