@@ -35,6 +35,7 @@ type fake struct {
 	tls      *tls.Config
 	listener net.Listener
 	wg       sync.WaitGroup
+	begin    sync.Once
 
 	// hook may answer a line itself, and then returns true. It is called with
 	// the words of the line.
@@ -80,6 +81,16 @@ func newFake(t *testing.T) *fake {
 	if f.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = f.listener.Close()
+		f.drop()
+		f.wg.Wait()
+	})
+	return f
+}
+
+// accept takes connections.
+func (f *fake) accept() {
 	f.wg.Go(func() {
 		for n := 1; ; n++ {
 			c, err := f.listener.Accept()
@@ -92,12 +103,6 @@ func newFake(t *testing.T) *fake {
 			f.wg.Go(func() { defer c.Close(); f.serve(c, n) })
 		}
 	})
-	t.Cleanup(func() {
-		_ = f.listener.Close()
-		f.drop()
-		f.wg.Wait()
-	})
-	return f
 }
 
 // drop ends all connections.
@@ -130,8 +135,10 @@ func (f *fake) certificate() {
 	f.tls = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
-// config is for a mailbox on this server.
+// config is for a mailbox on this server, which must be as the test wants it by
+// now.
 func (f *fake) config(k *taker) Config {
+	f.begin.Do(f.accept)
 	_, port, err := net.SplitHostPort(f.listener.Addr().String())
 	if err != nil {
 		f.t.Fatal(err)

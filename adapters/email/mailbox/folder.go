@@ -92,32 +92,43 @@ func (f *folder) connection(ctx context.Context) (read bool, err error) {
 	})
 	defer release()
 	f.renew = false
-	open, err := s.selectFolder(f.name, f.b.c.Keyword)
-	if err != nil {
-		var no *noError
-		if errors.As(err, &no) && !passing[no.code] {
-			return false, &configError{fmt.Errorf("folder %q: %w", f.name, err)}
+	able := s.can("IDLE")
+	for ctx.Err() == nil {
+		// A folder that was made anew under way shows when it is opened again.
+		open, err := f.open(s)
+		if err != nil {
+			return read, err
 		}
-		return false, err
+		if !read {
+			f.log.Info("reading mail", "mark", open.mark, "idle", able)
+		}
+		for opened := time.Now(); ctx.Err() == nil && time.Since(opened) < f.b.times.idle; {
+			if err := f.round(ctx, s, open); err != nil {
+				return read, err
+			}
+			read = true
+			if able, err = f.wait(ctx, s, able); err != nil {
+				return read, err
+			}
+		}
 	}
-	if f.validity != open.validity {
+	return read, nil
+}
+
+// open opens the folder, and forgets what was known of it if it is another.
+func (f *folder) open(s *session) (selected, error) {
+	open, err := s.selectFolder(f.name, f.b.c.Keyword)
+	var no *noError
+	if errors.As(err, &no) && !passing[no.code] {
+		return open, &configError{fmt.Errorf("folder %q: %w", f.name, err)}
+	}
+	if err == nil && f.validity != open.validity {
 		if f.validity != 0 {
 			f.log.Info("the folder was made anew; reading what is not marked in it")
 		}
 		f.validity, f.later = open.validity, nil
 	}
-	f.log.Info("reading mail", "mark", open.mark, "idle", s.can("IDLE"))
-	able := s.can("IDLE")
-	for ctx.Err() == nil {
-		if err := f.round(ctx, s, open); err != nil {
-			return read, err
-		}
-		read = true
-		if able, err = f.wait(ctx, s, able); err != nil {
-			return read, err
-		}
-	}
-	return read, nil
+	return open, err
 }
 
 // wait waits until there may be something to do.

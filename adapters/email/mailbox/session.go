@@ -46,7 +46,7 @@ func (b *Mailbox) connect(ctx context.Context, renew bool) (*session, error) {
 	}
 	s := &session{g: g, timeout: b.times.command}
 	if err := s.begin(ctx, &b.c, renew); err != nil {
-		s.close()
+		s.drop()
 		return nil, err
 	}
 	return s, nil
@@ -235,6 +235,11 @@ func (s *session) close() {
 		quick.timeout = min(s.timeout, 2*time.Second)
 		_ = quick.do(quick.c.Logout)
 	}
+	s.drop()
+}
+
+// drop ends the connection without a word.
+func (s *session) drop() {
 	_ = s.g.Close()
 	if s.c != nil {
 		<-s.c.LoggedOut()
