@@ -126,6 +126,9 @@ c</pre><table><tr><td>d</td><td>e</td></tr></table>`))
 }
 
 func FuzzParse(f *testing.F) {
+	for _, raw := range broken(f) {
+		f.Add(raw)
+	}
 	f.Add(headed("", "status"))
 	f.Add(headed("Content-Type: multipart/mixed; boundary=b", "", "--b", "", "one", "--b", "Content-Type: text/html; charset=gb18030", "Content-Transfer-Encoding: base64", "", "PHA+", "--b--"))
 	f.Add(headed("Content-Type: multipart/report; report-type=delivery-status; boundary=b", "", "--b", "Content-Type: message/delivery-status", "", "Final-Recipient: rfc822; a@b", "", "--b--"))
