@@ -72,18 +72,21 @@ func kinds() []config.Kind {
 
 func configCheck() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, live bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with a config file, and what is worth a second look",
 		Long: `Reads the file as "skadi serve" would and starts nothing. Errors carry file, line
 and column; warnings are for what is allowed and worth a second look. The
 addresses to enter at the far side of adapters that are called over HTTP are
-printed. Exit code 1 if the file has an error.`,
-		Example: "  skadi config check\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
+printed. Exit code 1 if the file has an error.
+
+With --live, accounts that can be tried log in at the far side, and say whether
+they could prove who writes. Nothing is sent.`,
+		Example: "  skadi config check\n  skadi config check --live\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			k := &checked{file: file}
+			k := &checked{file: file, live: live}
 			err := k.run(c.Context())
 			if asJSON {
 				return k.printJSON(c.OutOrStdout(), err)
@@ -92,6 +95,7 @@ printed. Exit code 1 if the file has an error.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	c.Flags().BoolVar(&live, "live", false, "also log in at the far side, where an account can be tried")
 	jsonFlag(c, &asJSON)
 	return c
 }
@@ -99,6 +103,7 @@ printed. Exit code 1 if the file has an error.`,
 // checked is one run of `skadi config check`, and what it found.
 type checked struct {
 	file      string
+	live      bool
 	cfg       *config.Config
 	warnings  []string
 	addresses []address
@@ -123,7 +128,7 @@ func (k *checked) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.accounts(); err != nil {
+	if err := k.accounts(ctx); err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings() {
@@ -220,7 +225,7 @@ func (k *checked) summary() string {
 
 // accounts makes each adapter, which checks its block, and notes the addresses
 // of those that are called over HTTP.
-func (k *checked) accounts() error {
+func (k *checked) accounts(ctx context.Context) error {
 	factories := adapters.Factories()
 	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
 		return err
@@ -235,8 +240,30 @@ func (k *checked) accounts() error {
 		if _, ok := adapter.(chat.Pushed); ok {
 			k.addressesOf(a, adapter)
 		}
+		if k.live {
+			errs = append(errs, k.try(ctx, a, adapter))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// liveTime is how long one account is tried.
+const liveTime = 30 * time.Second
+
+// try has an account say whether it works.
+func (k *checked) try(ctx context.Context, a config.Adapter, adapter chat.Adapter) error {
+	can, ok := adapter.(chat.Checked)
+	if !ok {
+		k.warn("%s (%s) cannot be tried without being run", a.Name, a.Kind)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTime)
+	defer cancel()
+	warnings, err := can.Check(ctx)
+	for _, w := range warnings {
+		k.warn("%s: %s", a.Name, w)
+	}
+	return a.Place(err)
 }
 
 // addressesOf notes where the far side calls an account.
@@ -262,6 +289,7 @@ func checkEnv(account string) chat.Env {
 	return chat.Env{
 		Account: account, Logger: slog.New(slog.DiscardHandler), Clock: time.Now,
 		HTTP: &http.Client{Timeout: outgoingTimeout},
+		KV:   newScratch(), Lease: newScratch(),
 	}
 }
 

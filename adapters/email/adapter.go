@@ -39,6 +39,7 @@ type Adapter struct {
 
 var (
 	_ chat.Adapter = (*Adapter)(nil)
+	_ chat.Checked = (*Adapter)(nil)
 	_ chat.Factory = Factory
 )
 
@@ -164,11 +165,14 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	return chat.MessageRef{ID: id}, nil
 }
 
-// Check logs in at both servers, and says whether it can be proved who sends
+// Check implements chat.Checked: it logs in at both servers, and says whether it can be proved who sends
 // mail, as it is configured. The warnings are for what works and is worth a
 // second look.
 func (a *Adapter) Check(ctx context.Context) (warnings []string, err error) {
 	var errs []error
+	if err := a.mailbox.Check(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("imap: %w", err))
+	}
 	if err := a.smtp.check(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("smtp: %w", err))
 	}

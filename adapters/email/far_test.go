@@ -31,7 +31,9 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 
+	"github.com/letserverrun/skadi/adapters/email/identity"
 	"github.com/letserverrun/skadi/adapters/email/mailbox"
+	"github.com/letserverrun/skadi/adapters/email/message"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/chat/chattest"
 )
@@ -370,4 +372,23 @@ func (r *reading) part(t *testing.T, typ, encoding, disposition string, body io.
 // mailOf is a mail as the mailbox hands it over.
 func mailOf(raw []byte) mailbox.Mail {
 	return mailbox.Mail{Raw: raw, Folder: "INBOX", UID: 1, Validity: 1, Received: time.Now()}
+}
+
+func parsed(t *testing.T, raw []byte) *message.Message {
+	t.Helper()
+	m, err := message.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// identity is who sent a mail.
+func (d *desk) identity(raw []byte) identity.Identity {
+	d.t.Helper()
+	who, err := d.adapter.verifier.Verify(d.t.Context(), raw, parsed(d.t, raw))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return who
 }

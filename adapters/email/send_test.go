@@ -176,7 +176,7 @@ func TestReferencesThatCannotBeRead(t *testing.T) {
 // A reply that came back is reported as what core called it.
 func TestBounces(t *testing.T) {
 	t.Parallel()
-	far, a, shared := submit(t, false, nil)
+	far, a, _ := submit(t, false, nil)
 	var log bytes.Buffer
 	a.env.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	type noted struct{ id, why string }
@@ -217,7 +217,6 @@ func TestBounces(t *testing.T) {
 			t.Errorf("%s: reported is %+v, want %d", name, got, c.want)
 		}
 	}
-	_ = shared
 	if !strings.Contains(log.String(), "a reply was not delivered") {
 		t.Errorf("the log says\n%s", &log)
 	}

@@ -37,6 +37,14 @@ type Entered interface {
 	Endpoints() []Endpoint
 }
 
+// Checked is implemented by adapters that can say, before Run, whether the
+// account works as configured: whether it can log in, and whether it could
+// prove who writes. Check sends and changes nothing. Warnings are for what
+// works and is worth a second look.
+type Checked interface {
+	Check(ctx context.Context) (warnings []string, err error)
+}
+
 // Endpoint is one address of a Pushed adapter.
 type Endpoint struct {
 	// Path is below the adapter's mount, without a slash at its beginning.

@@ -105,8 +105,12 @@ func randomBelow(n int) int {
 // breakages spoil a mail.
 var breakages = []func(raw []byte) []byte{
 	func(raw []byte) []byte { return bytes.Replace(raw, []byte("\r\nDate: "), []byte("\r\nX-Date: "), 1) },
-	func(raw []byte) []byte { return bytes.Replace(raw, []byte("\r\nMessage-ID: "), []byte("\r\nX-ID: "), 1) },
-	func(raw []byte) []byte { return bytes.Replace(raw, []byte("\r\nTo: "), []byte("\r\nSubject: other\r\nTo: "), 1) },
+	func(raw []byte) []byte {
+		return bytes.Replace(raw, []byte("\r\nMessage-ID: "), []byte("\r\nX-ID: "), 1)
+	},
+	func(raw []byte) []byte {
+		return bytes.Replace(raw, []byte("\r\nTo: "), []byte("\r\nSubject: other\r\nTo: "), 1)
+	},
 	func(raw []byte) []byte {
 		return bytes.Replace(raw, []byte("From: Ada <ada@example.org>"), []byte("From: ada@example.org, eve@example.org"), 1)
 	},

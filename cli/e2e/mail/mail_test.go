@@ -18,6 +18,9 @@ func TestMailIsAnswered(t *testing.T) {
 	s.agentd.start()
 	s.online()
 	s.reads(s.nodes[0])
+	if out := skadi(t, s.dir, "config", "check", "--live", "-c", s.nodes[0].config); !strings.Contains(out, "is fine") {
+		t.Errorf("the check says\n%s", out)
+	}
 	var fastest time.Duration
 	for _, id := range []string{"first@example.org", "second@example.org"} { // the first one warms up
 		raw := s.keys.sign(t, letter{id: id, subject: "web-1: run key-" + id[:5], body: "Thank you"}.raw())
