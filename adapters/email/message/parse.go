@@ -243,7 +243,7 @@ func (m *Message) fault(field, text string) {
 var single = []string{"From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References"}
 
 // Check returns what makes a mail unfit to give commands, as an *Error: From,
-// To, Date or Message-ID missing or unreadable, Sender, Reply-To or Cc
+// Date or Message-ID missing or unreadable, Sender, Reply-To, To or Cc
 // unreadable, or one of them or Subject, In-Reply-To or References standing
 // twice. Nobody can tell then which of two a person was shown and which was
 // signed.
