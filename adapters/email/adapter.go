@@ -88,7 +88,7 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 	}
 	var err error
 	if a.mailbox, err = mailbox.New(box); err != nil {
-		return nil, err
+		return nil, &keyError{key: "imap", detail: err.Error()}
 	}
 	return a, nil
 }

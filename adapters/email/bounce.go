@@ -26,6 +26,9 @@ func (a *Adapter) returnTo(ctx context.Context, outboundID string) (string, erro
 	if err := a.env.KV.Set(ctx, "sent/"+digest(outboundID), []byte(outboundID), bouncesFor); err != nil {
 		return "", fmt.Errorf("note a reply: %w", err)
 	}
+	if a.cfg.PlainSender { // a bounce is then known by the Message-ID that it quotes
+		return a.cfg.BounceAddress, nil
+	}
 	return newInbox(a.cfg.BounceAddress).with(tag), nil
 }
 

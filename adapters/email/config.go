@@ -35,6 +35,7 @@ type Config struct {
 	Progress      bool   `yaml:"progress,omitempty" json:"progress,omitempty" doc:"Also sends a mail when a job has begun, instead of one when it has ended."`
 	BounceAddress string `yaml:"bounce_address,omitempty" json:"bounce_address,omitempty" doc:"The address whose plus-addresses are the envelope senders of replies; what is sent back to it must arrive in one of the folders. address if left out."`
 	NullSender    bool   `yaml:"null_sender,omitempty" json:"null_sender,omitempty" doc:"Sends replies with the empty envelope sender, so that nothing ever bounces; where the server takes it."`
+	PlainSender   bool   `yaml:"plain_sender,omitempty" json:"plain_sender,omitempty" doc:"Sends replies with bounce_address itself as envelope sender, where the server refuses plus-addresses of it."`
 	Rate          int    `yaml:"rate,omitempty" json:"rate,omitempty" min:"1" max:"100000" doc:"How many mails of one sender are carried out in a minute."`
 }
 
@@ -128,6 +129,9 @@ func (c Config) Validate() error {
 		case c.NullSender:
 			bad("bounce_address", "is of no use with null_sender, since nothing bounces then")
 		}
+	}
+	if c.PlainSender && c.NullSender {
+		bad("plain_sender", "is of no use with null_sender")
 	}
 	s := c.SMTP
 	checkServer(bad, "imap", c.IMAP)

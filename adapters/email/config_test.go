@@ -50,6 +50,7 @@ func TestConfig(t *testing.T) {
 		"a flag of two words":         {func(c *Config) { c.DoneFlag = "is done" }, []string{"done_flag"}},
 		"bounces nowhere":             {func(c *Config) { c.BounceAddress = "bounces" }, []string{"bounce_address"}},
 		"bounces of the null sender":  {func(c *Config) { c.BounceAddress, c.NullSender = "bounces@example.com", true }, []string{"bounce_address"}},
+		"two senders":                 {func(c *Config) { c.PlainSender, c.NullSender = true, true }, []string{"plain_sender"}},
 		"a server's word":             {func(c *Config) { c.AuthservID, c.Unsigned = "mx.example.com", true }, nil},
 		"nobody's word":               {func(c *Config) { c.Unsigned = true }, []string{"allow_unsigned"}},
 		"words for a name":            {func(c *Config) { c.AuthservID = "mx example" }, []string{"authserv_id"}},

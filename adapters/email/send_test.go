@@ -55,6 +55,7 @@ func TestSends(t *testing.T) {
 		"starttls":       {start: true, from: "inbox+b="},
 		"login":          {mech: sasl.Login, from: "inbox+b="},
 		"null sender":    {change: func(c *Config) { c.NullSender = true }, from: ""},
+		"plain sender":   {change: func(c *Config) { c.PlainSender = true }, from: inboxAddress},
 		"bounce address": {change: func(c *Config) { c.BounceAddress = "bounces@example.net" }, from: "bounces+b="},
 	} {
 		t.Run(name, func(t *testing.T) {

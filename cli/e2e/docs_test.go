@@ -33,7 +33,7 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md",
+	"docs/slack.md", "docs/teams.md", "docs/email.md",
 }
 
 // notRun are the command lines that no test runs, and why.
@@ -152,6 +152,7 @@ func newNewcomer(t *testing.T) *newcomer {
 	n.env = environment(t, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
+		"INBOX_PASSWORD=secret", "INBOX_CLIENT_SECRET=secret", "GMAIL_CLIENT_SECRET=secret", "GMAIL_REFRESH_TOKEN=secret",
 		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
 	})
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
