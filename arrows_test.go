@@ -22,6 +22,7 @@ var arrows = []struct{ from, to string }{
 	{"cli", "adapters adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* migrations"},
 	{"cli/e2e", "core/agentapi"},
 	{"cli/e2e/chats", ""},
+	{"cli/e2e/mail", ""},
 	{"cli/e2e/cluster", ""},
 	{"cli/e2e/cluster/room", "core/chat"},
 	{"config/strictyaml", "core/chat core/nearest"},
