@@ -15,10 +15,12 @@ LINT    := go tool -modfile=.ci/lint.mod golangci-lint
 # What the tests run besides Go, as "command:package" of Debian and Ubuntu.
 # gcc is for -race. Of MariaDB only the programs are needed; the package of
 # Redis also sets up a service, where the system runs such, that listens on
-# this machine only and that the tests do not use.
+# this machine only and that the tests do not use. Postfix gets no configuration,
+# and so starts nothing.
 NEEDS := curl:curl jq:jq gcc:gcc node:nodejs npm:npm \
 	mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
-	redis-server:redis-server redis-cli:redis-tools
+	redis-server:redis-server redis-cli:redis-tools \
+	dovecot:dovecot-imapd postfix:postfix swaks:swaks
 
 # Runs of each fuzz target. A time such as 1m works too, but go test then fails
 # now and then for no reason but the end of that time.
@@ -55,6 +57,7 @@ needs: ## Install what the tests run besides Go
 	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo="sudo -n"; \
 	else echo "The tests need packages. Please run: sudo apt-get install$$missing" >&2; exit 1; fi; \
 	$$sudo apt-get update -q; \
+	echo "postfix postfix/main_mailer_type select No configuration" | $$sudo debconf-set-selections; \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
 
 .PHONY: lint

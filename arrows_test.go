@@ -22,6 +22,7 @@ var arrows = []struct{ from, to string }{
 	{"cli", "adapters adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* internal/service migrations"},
 	{"cli/e2e", "core/agentapi"},
 	{"cli/e2e/chats", ""},
+	{"cli/e2e/mail", ""},
 	{"cli/e2e/cluster", ""},
 	{"cli/e2e/cluster/room", "core/chat"},
 	{"config/strictyaml", "core/chat core/nearest"},
@@ -62,6 +63,10 @@ var arrows = []struct{ from, to string }{
 	{"adapters/wechat/tencent", "core/chat"},
 	{"adapters/wechat/official", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
 	{"adapters/wechat/wecom", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
+	{"adapters/email", "adapters/email/* core/chat"},
+	{"adapters/email/message", ""},
+	{"adapters/email/identity", "adapters/email/message"},
+	{"adapters/email/mailbox", "core/chat"},
 
 	{"agentd", "agentd/* core/agentapi internal/service"},
 	{"agentd/settings", "agentd/agent agentd/agent/redact agentd/command agentd/process config/strictyaml core/agentapi core/chat"},

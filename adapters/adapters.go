@@ -3,6 +3,7 @@
 package adapters
 
 import (
+	"github.com/letserverrun/skadi/adapters/email"
 	"github.com/letserverrun/skadi/adapters/slack"
 	"github.com/letserverrun/skadi/adapters/teams"
 	"github.com/letserverrun/skadi/adapters/terminal"
@@ -15,6 +16,7 @@ import (
 // config gives it in `kind`.
 func Factories() map[string]chat.Factory {
 	return map[string]chat.Factory{
+		email.Kind:    email.Factory,
 		slack.Kind:    slack.Factory,
 		teams.Kind:    teams.Factory,
 		terminal.Kind: terminal.Factory,

@@ -302,6 +302,7 @@ func checkEnv(account string) chat.Env {
 	return chat.Env{
 		Account: account, Logger: slog.New(slog.DiscardHandler), Clock: time.Now,
 		HTTP: &http.Client{Timeout: outgoingTimeout},
+		KV:   newScratch(), Lease: newScratch(),
 	}
 }
 

@@ -212,6 +212,8 @@ func (n *node) env(cfg *config.Config, account string) chat.Env {
 		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
 		Viewer:  n.intake.Viewer(job.DefaultSpace, account),
 		URL:     mountURL(cfg, account),
+
+		Undelivered: events.Undelivered(job.DefaultSpace, n.base.Undelivered),
 	}
 }
 

@@ -122,7 +122,7 @@ func TestExampleAlternativesLoad(t *testing.T) {
 	if w := c.Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
-	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 9 || len(c.Access.Rules) != 5 {
+	if c.Store.Driver != MySQL || c.Store.DSN == "" || c.Queue.Driver != Redis || len(c.Adapters) != 11 || len(c.Access.Rules) != 5 {
 		t.Errorf("%+v", c)
 	}
 }

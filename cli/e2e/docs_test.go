@@ -33,7 +33,7 @@ const root = "../.."
 var documents = []string{
 	"README.md", "docs/quickstart.md", "docs/agents.md", "docs/access.md", "docs/config.md",
 	"docs/http-api.md", "docs/operations.md", "docs/nodes.md", "docs/mysql.md", "docs/events.md", "docs/exit-codes.md", "docs/states.md", "docs/writing-an-adapter.md",
-	"docs/slack.md", "docs/teams.md", "docs/wechat.md", "docs/wechat.zh.md", "docs/ci.md", "docs/callbacks.md",
+	"docs/slack.md", "docs/teams.md", "docs/wechat.md", "docs/wechat.zh.md", "docs/email.md", "docs/ci.md", "docs/callbacks.md",
 	"docs/metrics.md", "docs/security.md", "docs/troubleshooting.md",
 }
 
@@ -159,6 +159,7 @@ func newNewcomer(t *testing.T) *newcomer {
 		"TEAMS_APP_PASSWORD=secret", "SLACK_APP_TOKEN=xapp-1-A0123-1-secret", "SLACK_BOT_TOKEN=xoxb-secret", "SLACK_SIGNING_SECRET=secret",
 		"GITHUB_WEBHOOK_SECRET=secret-of-github", "GITHUB_STATUS_TOKEN=ghp_secret", "BUILDS_SECRET=secret-of-builds",
 		"SKADI_CALLBACK_SECRET=whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
+		"INBOX_PASSWORD=secret", "INBOX_CLIENT_SECRET=secret", "GMAIL_CLIENT_SECRET=secret", "GMAIL_REFRESH_TOKEN=secret",
 		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
 	})
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {

@@ -72,6 +72,10 @@ type Env struct {
 	Lease Leaser
 	// Viewer tells what a person may see.
 	Viewer Viewer
+	// Undelivered notes that a message did not arrive after all, though Send
+	// had sent it, so that the operator sees it; id is its Outbound.ID. It is
+	// nil where nobody wants to know.
+	Undelivered func(ctx context.Context, id, why string) error
 	// URL is where the far side reaches the adapter's Handler, with a slash at
 	// its end; empty where the config names no public URL.
 	URL string
@@ -135,6 +139,9 @@ type Capabilities struct {
 	// LiveInterval is the shortest time between two live updates of one
 	// message; 0 means no live updates.
 	LiveInterval time.Duration
+	// FinalOnly: of a job is told how it ended, and before that only that it
+	// waits for somebody.
+	FinalOnly bool
 	// ReplyQuota is how many messages may answer one inbound message; 0
 	// means any number.
 	ReplyQuota int

@@ -128,7 +128,7 @@ func (s shown) note() string {
 			return ""
 		}
 	case job.Queuing:
-		if j.Approval == job.ApprovalWaiting {
+		if awaited(e, j) {
 			return "It waits for somebody to approve it."
 		}
 	}

@@ -165,6 +165,9 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 	final := e.Status.Final()
 	d := s.delivery(st)
 	room := 1
+	if !final && s.caps.FinalOnly && !awaited(e, j) {
+		return s.record(ctx, d)
+	}
 	if !has || !s.caps.Edit {
 		switch room, err = s.room(ctx, e); {
 		case err != nil:
@@ -225,6 +228,11 @@ func (s *server) tellStatus(ctx context.Context, st step) error {
 		s.follow(s.c.term, s.c.id, j, now, s.caps.LiveInterval)
 	}
 	return s.record(ctx, d)
+}
+
+// awaited reports whether the job goes no further until somebody approves it.
+func awaited(e job.Event, j job.Job) bool {
+	return e.Status == job.Queuing && j.Approval == job.ApprovalWaiting
 }
 
 func (s *server) delivery(st step) Delivery {

@@ -24,6 +24,10 @@ type Store interface {
 	access.AuditStore
 	node.Store
 
+	// Undelivered notes, once, that an event did not arrive though it was told;
+	// DeadLetters then lists it. Of one that is not there it notes nothing.
+	Undelivered(ctx context.Context, space, subject string, version int64, why string) error
+
 	// KV returns the values below a prefix, such as an adapter account's name.
 	KV(prefix string) chat.KV
 	// Leaser returns the leases as one holder sees them; each process is a

@@ -1,6 +1,6 @@
-// Package throwaway starts private MariaDB and Redis servers for tests: each
-// in a folder of its own, on a port of its own that only this machine reaches,
-// and gone when its test ends or the test binary is killed.
+// Package throwaway starts private MariaDB, Redis, Dovecot and Postfix servers for
+// tests: each in a folder of its own, on a port of its own that only this machine
+// reaches, and gone when its test ends or the test binary is killed.
 //
 // A server belongs to the test that asked for it, and its methods must be
 // called from that test's goroutine or before that test ends; they fail the

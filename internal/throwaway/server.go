@@ -24,6 +24,8 @@ type server struct {
 	dir     string
 	program string
 	args    []string
+	// group says that it starts processes which are killed with it.
+	group bool
 	// ready returns nil once the server answers.
 	ready func(ctx context.Context) error
 
@@ -134,6 +136,9 @@ func (s *server) start() error {
 	s.cmd = exec.Command(s.program, s.args...) //nolint:noctx,gosec // ended by kill, and chosen by us
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
 	s.cmd.SysProcAttr = dieWithParent()
+	if s.group {
+		s.cmd.SysProcAttr = inGroup(s.cmd.SysProcAttr)
+	}
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		return err
@@ -156,6 +161,9 @@ func (s *server) start() error {
 func (s *server) kill() {
 	if s.cmd == nil {
 		return
+	}
+	if s.group {
+		_ = killGroup(s.cmd.Process.Pid)
 	}
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()

@@ -35,6 +35,10 @@ const (
 	deadQuery = `INSERT INTO dead_letters (space, subject, version, at, reason) VALUES (?, ?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE id = id`
 
+	undeliveredQuery = `INSERT INTO dead_letters (space, subject, version, at, reason)
+		SELECT space, subject, version, ?, ? FROM events WHERE space = ? AND subject = ? AND version = ?
+		ON DUPLICATE KEY UPDATE dead_letters.id = dead_letters.id`
+
 	showQuery = `INSERT INTO message_refs (job, ref) SELECT id, ? FROM jobs WHERE id = ?
 		ON DUPLICATE KEY UPDATE ref = VALUES(ref)`
 
@@ -115,6 +119,14 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 			}
 		}
 		return nil
+	})
+}
+
+// Undelivered implements store.Store.
+func (s *Store) Undelivered(ctx context.Context, space, subject string, version int64, why string) error {
+	return s.write(ctx, 1, func(t *tx) error {
+		_, err := t.exec(undeliveredQuery, row.Micros(t.now), shortText(why), space, subject, version)
+		return err
 	})
 }
 

@@ -39,6 +39,9 @@ var (
 	deadQuery = newQuery(`INSERT INTO dead_letters (space, subject, version, at, reason)
 		VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 
+	undeliveredQuery = newQuery(`INSERT INTO dead_letters (space, subject, version, at, reason)
+		SELECT space, subject, version, ?, ? FROM events WHERE space = ? AND subject = ? AND version = ? ON CONFLICT DO NOTHING`)
+
 	settledQuery = newQuery(`UPDATE conversations SET parked_until = 0, tries = 0, reason = '',
 			first = coalesce((SELECT min(seq) FROM untold u WHERE u.account = ?1 AND u.key = ?2), 0)
 		WHERE account = ?1 AND key = ?2`)
@@ -129,6 +132,14 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 			return err
 		}
 		_, err := t.exec(emptiedQuery, c.Account, c.Key)
+		return err
+	}})
+}
+
+// Undelivered implements store.Store.
+func (s *Store) Undelivered(ctx context.Context, space, subject string, version int64, why string) error {
+	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+		_, err := t.exec(undeliveredQuery, row.Micros(s.now()), why, space, subject, version)
 		return err
 	}})
 }

@@ -103,6 +103,20 @@ var tellTests = map[string]func(*suite){
 		open := s.open(named("work-slack", "A"), 10)
 		equal(s, []*chat.ConversationRef{open[0].Conversation, open[1].Conversation}, []*chat.ConversationRef{c, &other})
 	},
+	"undelivered": func(s *suite) {
+		j := s.create(space, conversation("work-slack", "A"))
+		a := named("work-slack", "A")
+		open := s.open(a, 1)
+		s.must(s.Store.Record(s.ctx, events.Delivery{Conversation: a, Events: open}))
+		for _, why := range []string{"it came back", "it came back again"} {
+			s.must(s.Store.Undelivered(s.ctx, space, j.ID, open[0].Version, why))
+		}
+		s.must(s.Store.Undelivered(s.ctx, "other", j.ID, open[0].Version, "of another space"))
+		s.must(s.Store.Undelivered(s.ctx, space, j.ID, 99, "never was"))
+		dead, err := s.Store.DeadLetters(s.ctx, space, 10)
+		s.must(err)
+		equal(s, dead, []events.DeadLetter{{Event: open[0], Reason: "it came back", At: s.now()}})
+	},
 	"dead letters": func(s *suite) {
 		j := s.create(space, conversation("work-slack", "A"))
 		j = s.move(j, job.Canceled)

@@ -1,0 +1,75 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// errLost is why reading ends when the lease is lost.
+var errLost = errors.New("another node reads the mailbox now")
+
+// lead waits for the lease and runs work while it holds, again and again until
+// ctx ends or work fails.
+func (b *Mailbox) lead(ctx context.Context, work func(context.Context) error) error {
+	for ctx.Err() == nil {
+		asked := time.Now()
+		if held, err := b.acquire(ctx, b.times.lease/2); err != nil && ctx.Err() == nil {
+			b.c.Logger.Debug("could not ask for the lease of the mailbox", "err", err)
+		} else if held {
+			if err := b.whileHeld(ctx, asked, work); err != nil {
+				return err
+			}
+		}
+		pause(ctx, b.times.lease/3)
+	}
+	return nil
+}
+
+func (b *Mailbox) acquire(ctx context.Context, within time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, held, err := b.c.Lease.Acquire(ctx, b.c.LeaseName, b.times.lease)
+	return held, err
+}
+
+// whileHeld runs work and renews the lease. The context of work ends before
+// another node can have it.
+func (b *Mailbox) whileHeld(ctx context.Context, asked time.Time, work func(context.Context) error) error {
+	working, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan error, 1)
+	go func() { done <- work(working) }()
+
+	// lasts leaves time for what is under way.
+	lasts := b.times.lease * 3 / 4
+	renew := time.NewTicker(b.times.lease / 3)
+	defer renew.Stop()
+	for {
+		select {
+		case err := <-done:
+			b.release(ctx)
+			return err
+		case <-renew.C:
+			now := time.Now()
+			held, err := b.acquire(working, max(asked.Add(lasts).Sub(now), 0))
+			switch {
+			case held:
+				asked = now
+			case err == nil, time.Since(asked) >= lasts:
+				b.c.Logger.Info("another node may read the mailbox now", "err", err)
+				cancel(errLost)
+				return <-done
+			}
+		}
+	}
+}
+
+// release gives the lease back at once, so that another node need not wait.
+func (b *Mailbox) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := b.c.Lease.Release(ctx, b.c.LeaseName); err != nil {
+		b.c.Logger.Debug("could not give the lease of the mailbox back", "err", err)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race && unix
+
+package mail
+
+var buildFlags []string
