@@ -133,8 +133,15 @@ func (ch *Change) accounts(c, next *Config) bool {
 
 // sameValue takes what was left out for what is empty.
 func sameValue(a, b reflect.Value) bool {
-	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
-		return true
+	switch a.Kind() {
+	case reflect.Slice, reflect.Map:
+		if a.Len() == 0 && b.Len() == 0 {
+			return true
+		}
+	case reflect.Struct:
+		if fields := strictyaml.Fields(a.Type()); len(fields) > 0 {
+			return !slices.ContainsFunc(fields, func(f strictyaml.Field) bool { return !sameValue(a.Field(f.Index), b.Field(f.Index)) })
+		}
 	}
 	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
