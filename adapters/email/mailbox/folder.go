@@ -169,7 +169,7 @@ func (f *folder) round(ctx context.Context, s *session, open selected) error {
 		}
 		slices.Sort(uids)
 		f.forget(uids)
-		for _, uid := range uids {
+		for _, uid := range f.inTurn(uids) {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -188,6 +188,21 @@ func (f *folder) round(ctx context.Context, s *session, open selected) error {
 		}
 	}
 	return nil
+}
+
+// inTurn puts what failed before behind the rest: a mail that ends the
+// connection whenever it is read must not keep the others from being read.
+func (f *folder) inTurn(uids []uint32) []uint32 {
+	var fresh, failed []uint32
+	for _, uid := range uids {
+		if f.later[uid] == nil {
+			fresh = append(fresh, uid)
+		} else {
+			failed = append(failed, uid)
+		}
+	}
+	slices.SortStableFunc(failed, func(a, b uint32) int { return f.later[a].next.Compare(f.later[b].next) })
+	return append(fresh, failed...)
 }
 
 // forget drops what waited and is no longer there.
