@@ -5,9 +5,10 @@ package main
 import (
 	"os"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/cli"
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(cli.Main(adapters.Factories(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/config/strictyaml"
 	"github.com/letserverrun/skadi/core/access"
@@ -23,17 +22,17 @@ import (
 	"github.com/letserverrun/skadi/core/job"
 )
 
-func configCommand() *cobra.Command {
+func configCommand(adapters map[string]chat.Factory) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:     "config",
 		Short:   "Check a config file, or print the schema for editors",
 		Example: "  skadi config check -c skadi.yaml\n  skadi config schema > skadi.schema.json",
 	})
-	c.AddCommand(configCheck(), configSchema())
+	c.AddCommand(configCheck(adapters), configSchema(adapters))
 	return c
 }
 
-func configSchema() *cobra.Command {
+func configSchema(adapters map[string]chat.Factory) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the config file",
@@ -42,7 +41,7 @@ func configSchema() *cobra.Command {
   # yaml-language-server: $schema=skadi.schema.json`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			schema, err := config.Schema(kinds()...)
+			schema, err := config.Schema(kinds(adapters)...)
 			if err != nil {
 				return err
 			}
@@ -57,20 +56,19 @@ var errOnlyLook = errors.New("nothing is made of this")
 
 // kinds returns the kinds of adapter with the keys of their blocks, which each
 // factory shows by the struct that it wants to have filled.
-func kinds() []config.Kind {
+func kinds(adapters map[string]chat.Factory) []config.Kind {
 	var all []config.Kind
-	factories := adapters.Factories()
-	for _, name := range slices.Sorted(maps.Keys(factories)) {
+	for _, name := range slices.Sorted(maps.Keys(adapters)) {
 		look := func(cfg any) error {
 			all = append(all, config.Kind{Name: name, Config: cfg})
 			return errOnlyLook
 		}
-		_, _ = factories[name](look, checkEnv(name))
+		_, _ = adapters[name](look, checkEnv(name))
 	}
 	return all
 }
 
-func configCheck() *cobra.Command {
+func configCheck(adapters map[string]chat.Factory) *cobra.Command {
 	var file string
 	var asJSON, live bool
 	c := &cobra.Command{
@@ -86,10 +84,10 @@ credentials; exit code 1 also if one does not. "skadi doctor" looks at all the r
 		Example: "  skadi config check\n  skadi config check --live\n  skadi config check -c /etc/skadi/skadi.yaml\n  skadi config check --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			k := &checked{file: file}
+			k := &checked{file: file, adapters: adapters}
 			err := k.run(c.Context())
 			if err == nil && live {
-				k.live = liveAccounts(c.Context(), file, k.cfg)
+				k.live = liveAccounts(c.Context(), file, k.cfg, adapters)
 			}
 			if asJSON {
 				return k.printJSON(c.OutOrStdout(), err)
@@ -106,6 +104,7 @@ credentials; exit code 1 also if one does not. "skadi doctor" looks at all the r
 // checked is one run of `skadi config check`, and what it found.
 type checked struct {
 	file      string
+	adapters  map[string]chat.Factory
 	cfg       *config.Config
 	warnings  []string
 	addresses []address
@@ -256,14 +255,13 @@ func (k *checked) summary() string {
 // accounts makes each adapter, which checks its block, and notes the addresses
 // of those that are called over HTTP.
 func (k *checked) accounts() error {
-	factories := adapters.Factories()
-	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(k.adapters))); err != nil {
 		return err
 	}
 	var errs []error
 	all := made{}
 	for _, a := range k.cfg.Adapters {
-		adapter, err := factories[a.Kind](a.Decode, checkEnv(a.Name))
+		adapter, err := k.adapters[a.Kind](a.Decode, checkEnv(a.Name))
 		if err != nil {
 			errs = append(errs, a.Place(err))
 			continue

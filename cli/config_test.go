@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/adapters"
 )
 
 // checkConfig runs `skadi config check` on a config.
@@ -18,7 +20,7 @@ func checkConfig(t *testing.T, text string) (code int, stdout, stderr string) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code = Main([]string{"config", "check", "-c", file}, strings.NewReader(""), &out, &errs)
+	code = Main(adapters.Factories(), []string{"config", "check", "-c", file}, strings.NewReader(""), &out, &errs)
 	return code, out.String(), strings.ReplaceAll(errs.String(), filepath.Dir(file)+string(filepath.Separator), "")
 }
 
@@ -69,7 +71,7 @@ func TestCheckJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		code = Main([]string{"config", "check", "--json", "-c", file}, strings.NewReader(""), &out, &errs)
+		code = Main(adapters.Factories(), []string{"config", "check", "--json", "-c", file}, strings.NewReader(""), &out, &errs)
 		if errs.Len() > 0 {
 			t.Errorf("stderr: %s", &errs)
 		}
@@ -179,7 +181,7 @@ func TestCheckRefusesAdapters(t *testing.T) {
 func TestSchemaShowsEveryKind(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
-	if code := Main([]string{"config", "schema"}, strings.NewReader(""), &out, &errs); code != 0 {
+	if code := Main(adapters.Factories(), []string{"config", "schema"}, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	var s struct {

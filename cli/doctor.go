@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -22,7 +21,7 @@ const (
 	findGrace = 5 * time.Second
 )
 
-func doctorCommand() *cobra.Command {
+func doctorCommand(adapters map[string]chat.Factory) *cobra.Command {
 	var file string
 	var asJSON bool
 	c := &cobra.Command{
@@ -39,7 +38,7 @@ Exit code 1 if there is an error; warnings alone are 0.`,
 		Example: "  skadi doctor -c /etc/skadi/skadi.yaml\n  skadi doctor --json | jq '.findings[] | select(.level != \"ok\")'",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := newDoctor(file)
+			d := newDoctor(file, adapters)
 			report := d.examine(c.Context())
 			var err error
 			if asJSON {
@@ -77,15 +76,15 @@ type diagnosis struct {
 
 // doctor looks at what a config needs.
 type doctor struct {
-	file      string
-	cfg       *config.Config
-	factories map[string]chat.Factory
-	now       func() time.Time
-	time      time.Duration
+	file     string
+	cfg      *config.Config
+	adapters map[string]chat.Factory
+	now      func() time.Time
+	time     time.Duration
 }
 
-func newDoctor(file string) *doctor {
-	return &doctor{file: file, factories: adapters.Factories(), now: time.Now, time: findTime}
+func newDoctor(file string, adapters map[string]chat.Factory) *doctor {
+	return &doctor{file: file, adapters: adapters, now: time.Now, time: findTime}
 }
 
 // check is one thing to look at.

@@ -23,7 +23,7 @@ func (d *doctor) findConfig() []chat.Finding {
 		return list
 	}
 	d.cfg = cfg
-	k := &checked{file: d.file, cfg: cfg}
+	k := &checked{file: d.file, adapters: d.adapters, cfg: cfg}
 	var list []chat.Finding
 	if err := k.accounts(); err != nil {
 		for _, f := range faultsIn(err, nil) {
@@ -42,7 +42,7 @@ func (d *doctor) findConfig() []chat.Finding {
 func (d *doctor) accountChecks() []check {
 	var checks []check
 	for _, a := range d.cfg.Adapters {
-		factory, ok := d.factories[a.Kind]
+		factory, ok := d.adapters[a.Kind]
 		if !ok {
 			continue // the config's errors have it
 		}
@@ -62,8 +62,8 @@ func (d *doctor) accountChecks() []check {
 }
 
 // liveAccounts tries the credentials of a config's accounts.
-func liveAccounts(ctx context.Context, file string, cfg *config.Config) (list []finding) {
-	d := newDoctor(file)
+func liveAccounts(ctx context.Context, file string, cfg *config.Config, adapters map[string]chat.Factory) (list []finding) {
+	d := newDoctor(file, adapters)
 	d.cfg = cfg
 	checks := d.accountChecks()
 	report := &diagnosis{}

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -42,7 +43,7 @@ func examined(t *testing.T, text string, files map[string]string) (code int, rep
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code = Main([]string{"doctor", "--json", "-c", file}, strings.NewReader(""), &out, &errs)
+	code = Main(adapters.Factories(), []string{"doctor", "--json", "-c", file}, strings.NewReader(""), &out, &errs)
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), errs.String())
 	}
@@ -196,12 +197,12 @@ func TestConfigCheckLive(t *testing.T) {
 	for _, more := range []string{"", "--json"} {
 		var out, errs bytes.Buffer
 		args := []string{"config", "check", "-c", file}
-		if code := Main(append(args, strings.Fields(more)...), strings.NewReader(""), &out, &errs); code != 0 {
+		if code := Main(adapters.Factories(), append(args, strings.Fields(more)...), strings.NewReader(""), &out, &errs); code != 0 {
 			t.Errorf("without --live: %d %s", code, errs.String())
 		}
 		out.Reset()
 		args = append(args, "--live")
-		code := Main(append(args, strings.Fields(more)...), strings.NewReader(""), &out, &errs)
+		code := Main(adapters.Factories(), append(args, strings.Fields(more)...), strings.NewReader(""), &out, &errs)
 		if code != exitFailed || !strings.Contains(out.String(), "bot_token") || strings.Contains(out.String(), "hunter2") {
 			t.Errorf("with --live: %d %s %s", code, out.String(), errs.String())
 		}

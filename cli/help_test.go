@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/adapters"
 )
 
 // walkCommands calls f for every command that people see.
@@ -27,7 +29,7 @@ func walkCommands(c *cobra.Command, f func(*cobra.Command)) {
 // that names it.
 func TestEveryCommandHasHelp(t *testing.T) {
 	t.Parallel()
-	root := newRoot()
+	root := newRoot(adapters.Factories())
 	walkCommands(root, func(c *cobra.Command) {
 		if c == root {
 			return
@@ -74,7 +76,7 @@ func TestHelpAndErrorsGoWhereTheyBelong(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	Main([]string{"--version"}, strings.NewReader(""), &out, &out)
+	Main(adapters.Factories(), []string{"--version"}, strings.NewReader(""), &out, &out)
 	if !regexp.MustCompile(`^skadi \S+ \(.+, go\S+, \w+/\w+\)\n$`).MatchString(out.String()) {
 		t.Errorf("--version says %q", out.String())
 	}
@@ -113,7 +115,7 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	var out, errs bytes.Buffer
-	if code := Main([]string{"agents", "create", "web-1", "--data", data}, strings.NewReader(""), &out, &errs); code != 0 {
+	if code := Main(adapters.Factories(), []string{"agents", "create", "web-1", "--data", data}, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatal(errs.String())
 	}
 	for args, want := range map[string]string{

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/agentapi"
@@ -62,6 +61,7 @@ type node struct {
 	metrics  *telemetry.Metrics
 	traces   *telemetry.Tracer // nil: there are none
 	intake   *intake.Intake
+	adapters map[string]chat.Factory // set with the first accounts
 	mounts   mounts
 	reloads  sync.Mutex // held while the config is read again
 	places   *channels.Book
@@ -158,9 +158,11 @@ func localAccounts(cfg *config.Config) []string {
 
 func (n *node) currentPolicy() *access.Policy { return n.policy.Load() }
 
-// addAccounts makes the adapters of the config. One whose block is wrong is an
-// error; one that does not work later only turns its account unhealthy.
-func (n *node) addAccounts() error {
+// addAccounts makes the adapters of the config, each by the factory of its
+// kind. One whose block is wrong is an error; one that does not work later only
+// turns its account unhealthy.
+func (n *node) addAccounts(adapters map[string]chat.Factory) error {
+	n.adapters = adapters
 	all, err := n.makeAccounts(n.cfg, nil)
 	if err == nil {
 		err = made{}.with(all).places(n.cfg)
@@ -179,8 +181,7 @@ func (n *node) addAccounts() error {
 // makeAccounts makes the adapters of a config, or of those of its accounts
 // that are named. It makes all or none, and starts nothing.
 func (n *node) makeAccounts(cfg *config.Config, only []string) (made []events.Account, err error) {
-	factories := adapters.Factories()
-	if err := cfg.CheckKinds(slices.Sorted(maps.Keys(factories))); err != nil {
+	if err := cfg.CheckKinds(slices.Sorted(maps.Keys(n.adapters))); err != nil {
 		return nil, err
 	}
 	var errs []error
@@ -188,7 +189,7 @@ func (n *node) makeAccounts(cfg *config.Config, only []string) (made []events.Ac
 		if only != nil && !slices.Contains(only, a.Name) {
 			continue
 		}
-		adapter, err := factories[a.Kind](a.Decode, n.env(cfg, a.Name))
+		adapter, err := n.adapters[a.Kind](a.Decode, n.env(cfg, a.Name))
 		errs = append(errs, a.Place(err))
 		made = append(made, events.Account{Name: a.Name, Kind: a.Kind, Adapter: adapter})
 	}

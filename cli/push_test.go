@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -99,7 +100,7 @@ func problem(w http.ResponseWriter, p agentapi.Problem) {
 func skadi(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Main(args, strings.NewReader(""), &out, &err)
+	code = Main(adapters.Factories(), args, strings.NewReader(""), &out, &err)
 	return code, out.String(), err.String()
 }
 

@@ -8,11 +8,15 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
-// Main runs the command line and returns its exit code.
-func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+// Main runs the command line and returns its exit code. The adapters are those
+// that a config may name, by their kind; nothing else is linked. A program of
+// yours hands in its own besides those of adapters.Factories.
+func Main(adapters map[string]chat.Factory, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(adapters)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -25,7 +29,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return code
 }
 
-func newRoot() *cobra.Command {
+func newRoot(adapters map[string]chat.Factory) *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "skadi",
 		Short: "Send a message to an agent on a server, and get its answer back",
@@ -52,10 +56,10 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 		return usage("%w; %s", err, hint)
 	})
 	root.AddCommand(
-		upCommand(), serveCommand(), reloadCommand(), doctorCommand(),
+		upCommand(adapters), serveCommand(adapters), reloadCommand(), doctorCommand(adapters),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
 		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
-		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(), versionCommand(),
+		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(adapters), versionCommand(),
 	)
 	return root
 }

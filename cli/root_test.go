@@ -25,5 +25,5 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 			t.Errorf("%q has no --json", c.CommandPath())
 		}
 	}
-	walk(newRoot())
+	walk(newRoot(nil))
 }

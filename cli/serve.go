@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
 )
 
 // defaultConfig is the config file of commands that need one.
 const defaultConfig = "skadi.yaml"
 
-func serveCommand() *cobra.Command {
+func serveCommand(adapters map[string]chat.Factory) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "serve",
@@ -41,14 +42,14 @@ the server waits for it, and /readyz answers 503.`,
 				return err
 			}
 			level := &slog.LevelVar{}
-			return serve(c.Context(), cfg, &reloader{file: file, level: level, log: newLog(cfg.Log, level, c.ErrOrStderr())})
+			return serve(c.Context(), cfg, adapters, &reloader{file: file, level: level, log: newLog(cfg.Log, level, c.ErrOrStderr())})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", defaultConfig, "the config file")
 	return c
 }
 
-func serve(ctx context.Context, cfg *config.Config, r *reloader) (err error) {
+func serve(ctx context.Context, cfg *config.Config, adapters map[string]chat.Factory, r *reloader) (err error) {
 	log := r.log
 	first, second, stop := interrupts(ctx)
 	defer stop()
@@ -68,7 +69,7 @@ func serve(ctx context.Context, cfg *config.Config, r *reloader) (err error) {
 		defer end()
 		served <- listeners.serve(in)
 	}()
-	n, err := startNode(in, second, cfg, listeners, log)
+	n, err := startNode(in, second, cfg, adapters, listeners, log)
 	if err != nil {
 		end()
 		err = errors.Join(err, <-served)
@@ -110,7 +111,7 @@ const (
 
 // startNode starts the node once its database is there, which it waits for as
 // long as ctx lasts. What waiting does not mend is an error at once.
-func startNode(ctx, hurry context.Context, cfg *config.Config, l *listeners, log *slog.Logger) (*node, error) {
+func startNode(ctx, hurry context.Context, cfg *config.Config, adapters map[string]chat.Factory, l *listeners, log *slog.Logger) (*node, error) {
 	n, err := newNode(ctx, cfg, l.main.Addr().String(), log)
 	for wait := minWait; err != nil; wait = min(2*wait, maxWait) {
 		if !placeOf(cfg).passing(err) {
@@ -123,7 +124,7 @@ func startNode(ctx, hurry context.Context, cfg *config.Config, l *listeners, log
 		}
 		n, err = newNode(ctx, cfg, l.main.Addr().String(), log)
 	}
-	if err := n.addAccounts(); err != nil {
+	if err := n.addAccounts(adapters); err != nil {
 		return nil, joined(err, func() error { return n.close(hurry) })
 	}
 	n.start()

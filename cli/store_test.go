@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
@@ -50,7 +51,7 @@ func TestCopyTakesWhatIsUntold(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	args := []string{"store", "copy", "--from", "sqlite:" + cfg.Store.Path, "--to", "mysql:@" + dsnFile}
-	if code := Main(args, strings.NewReader(""), &out, &errs); code != exitOK {
+	if code := Main(adapters.Factories(), args, strings.NewReader(""), &out, &errs); code != exitOK {
 		t.Fatalf("exit code %d:\n%s", code, errs.String())
 	}
 
@@ -127,7 +128,7 @@ func TestCopyRefusesOneDatabase(t *testing.T) {
 		"--from sqlite:" + file + " --to mysql:u@tcp(127.0.0.1:1)/db": "cannot be reached",
 	} {
 		var out, errs bytes.Buffer
-		code := Main(append([]string{"store", "copy"}, strings.Fields(args)...), strings.NewReader(""), &out, &errs)
+		code := Main(adapters.Factories(), append([]string{"store", "copy"}, strings.Fields(args)...), strings.NewReader(""), &out, &errs)
 		if code == exitOK || !strings.Contains(errs.String(), says) {
 			t.Errorf("%s: exit code %d: %s", args, code, errs.String())
 		}

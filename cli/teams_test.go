@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/adapters"
 )
 
 const (
@@ -29,7 +31,7 @@ func writePackage(t *testing.T, cfg string, args ...string) (code int, stdout, s
 	}
 	out = filepath.Join(dir, "app.zip")
 	var o, e bytes.Buffer
-	code = Main(append([]string{"teams", "manifest", "-c", file, "-o", out}, args...), strings.NewReader(""), &o, &e)
+	code = Main(adapters.Factories(), append([]string{"teams", "manifest", "-c", file, "-o", out}, args...), strings.NewReader(""), &o, &e)
 	return code, o.String(), e.String(), out
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
@@ -65,7 +66,7 @@ func TestUndelivered(t *testing.T) {
 
 	list := func(args ...string) string {
 		var out, errs bytes.Buffer
-		if code := Main(append([]string{"undelivered", "--data", data}, args...), strings.NewReader(""), &out, &errs); code != 0 {
+		if code := Main(adapters.Factories(), append([]string{"undelivered", "--data", data}, args...), strings.NewReader(""), &out, &errs); code != 0 {
 			t.Fatalf("exit code %d: %s", code, &errs)
 		}
 		return out.String()
@@ -86,7 +87,7 @@ func TestUndelivered(t *testing.T) {
 	if u.Waiting != 0 || len(u.GivenUp) != 1 || u.GivenUp[0].Event.Text != "good\nbye" || u.GivenUp[0].Account != "fake" || u.GivenUp[0].Key != "C0123" {
 		t.Errorf("%+v", u)
 	}
-	if code := Main([]string{"undelivered", "--data", data, "--limit", "0"}, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}); code != 2 {
+	if code := Main(adapters.Factories(), []string{"undelivered", "--data", data, "--limit", "0"}, strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}); code != 2 {
 		t.Errorf("exit code %d for --limit 0", code)
 	}
 }

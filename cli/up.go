@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
 )
 
@@ -20,8 +21,8 @@ import (
 // than any job may run; a second Ctrl-C is what ends it sooner.
 const drainTimeout = 24 * time.Hour
 
-func upCommand() *cobra.Command {
-	u := &up{}
+func upCommand(adapters map[string]chat.Factory) *cobra.Command {
+	u := &up{adapters: adapters}
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Try Skadi here: server, agent and chat in this terminal",
@@ -54,6 +55,7 @@ Ctrl-C takes nothing new in and waits for what runs; a second one ends at once.`
 type up struct {
 	data, listen, config string
 	listenGiven          bool
+	adapters             map[string]chat.Factory
 
 	in       io.Reader
 	out, err io.Writer
@@ -93,7 +95,7 @@ func (u *up) run(ctx context.Context) (err error) {
 		return joined(err, server.Close)
 	}
 	defer func() { err = joined(err, func() error { return n.close(second) }) }()
-	if err := n.addAccounts(); err != nil {
+	if err := n.addAccounts(u.adapters); err != nil {
 		return joined(err, server.Close)
 	}
 	term, err := addTerminal(n, u.in, u.out)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/cli"
 )
 
@@ -29,7 +30,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	// Only the server is of interest, not the commands that prepare it.
 	if len(os.Args) < 2 || os.Args[1] != "serve" {
-		return cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		return cli.Main(adapters.Factories(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	if path := os.Getenv("SKADI_CPUPROFILE"); path != "" {
 		var cpu bytes.Buffer
@@ -44,7 +45,7 @@ func run() int {
 			}
 		}()
 	}
-	code := cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := cli.Main(adapters.Factories(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if path := os.Getenv("SKADI_MEMPROFILE"); path != "" {
 		runtime.GC()
 		f, err := os.Create(numbered(path)) //nolint:gosec // the developer says where

@@ -48,7 +48,7 @@ type Harness struct {
 	// is chat.Pushed has one whose name begins with each of BadKinds.
 	Bad []Bad
 	// Without names those of BadKinds that the channel does not have, with
-	// the reason.
+	// the reason; Unproven too, where it holds.
 	Without map[string]string
 
 	// Failures are ways in which the far side can fail to take a message, as
@@ -75,6 +75,10 @@ var BadKinds = []string{
 	"bot",       // what another program sent
 	"edited",    // what was asked before, changed
 }
+
+// Unproven, in Harness.Without, says that the proof whose a call is stands in
+// its body, so that one without headers is as good as any.
+const Unproven = "unproven"
 
 // Far is a far side and the adapter that works with it. Optional abilities are
 // the interfaces Redelivers, Restarts, Requests, Breaks, Locks, Clicks, Deletes,

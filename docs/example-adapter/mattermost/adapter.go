@@ -1,0 +1,105 @@
+// Package mattermost is a channel to Mattermost. It receives by outgoing
+// webhooks, which a server sends for posts in public channels, and answers as a
+// bot by the REST API, in the thread of the post that asked.
+//
+// It is an example of an adapter outside Skadi's repository, and complete: of
+// Skadi it imports nothing but core/chat.
+package mattermost
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+)
+
+// Kind is the adapter's name in the config.
+const Kind = "mattermost"
+
+// Adapter is one account: one bot on one server.
+type Adapter struct {
+	cfg  Config
+	env  chat.Env
+	http *http.Client
+	// refusedAt is when a refused call was last logged, in Unix seconds.
+	refusedAt atomic.Int64
+}
+
+var (
+	_ chat.Adapter = (*Adapter)(nil)
+	_ chat.Pushed  = (*Adapter)(nil)
+	_ chat.Entered = (*Adapter)(nil)
+	_ chat.Opener  = (*Adapter)(nil)
+	_ chat.Factory = Factory
+)
+
+// Factory makes an account of its block in the config. It calls nobody: that is
+// for Run and Send, since a config is also only checked.
+func Factory(decode func(cfg any) error, env chat.Env) (chat.Adapter, error) {
+	var cfg Config
+	if err := decode(&cfg); err != nil {
+		return nil, err
+	}
+	return New(cfg, env)
+}
+
+// New makes an account. Its error is that of Validate.
+func New(cfg Config, env chat.Env) (*Adapter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	client := *env.HTTP
+	// The bot's token must not go where a redirect leads.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Adapter{cfg: cfg, env: env, http: &client}, nil
+}
+
+// Run waits for ctx to end: everything comes to Handler.
+func (a *Adapter) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Capabilities implements chat.Adapter.
+func (a *Adapter) Capabilities() chat.Capabilities {
+	// A text has at least as many bytes as characters, so that what fits by
+	// the first is never too long by the second, which Mattermost counts.
+	return chat.Capabilities{Edit: true, MaxBytes: maxText, LiveInterval: 2 * time.Second}
+}
+
+// Endpoints implements chat.Entered.
+func (a *Adapter) Endpoints() []chat.Endpoint {
+	return []chat.Endpoint{{Path: endpoint, Where: "Integrations, Outgoing Webhooks, Callback URLs"}}
+}
+
+// id is what Mattermost's IDs look like.
+var id = regexp.MustCompile(`^[a-z0-9]{26}$`)
+
+// Open implements chat.Opener, for agents that speak and alerts that arrive
+// where nobody wrote first. The config names a channel by its ID.
+func (a *Adapter) Open(ctx context.Context, channel string) (chat.ConversationRef, error) {
+	if !id.MatchString(channel) {
+		return chat.ConversationRef{}, &chat.SendError{
+			Class: chat.Permanent,
+			Err:   errors.New("it is no channel's ID; that stands in Mattermost under View Info of the channel and has 26 characters"),
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	_, err := a.call(ctx, http.MethodGet, "/channels/"+channel, nil)
+	var se *chat.SendError
+	if errors.As(err, &se) && se.Class == chat.Permanent {
+		se.Class = chat.Gone // the bot may not look into it
+	}
+	return a.conversation(channel), err
+}
+
+// conversation is a channel, without its threads: the webhook does not say
+// which thread a post is in. So replies keep their order within the channel.
+func (a *Adapter) conversation(channel string) chat.ConversationRef {
+	return chat.ConversationRef{Account: a.env.Account, Channel: channel, Key: channel}
+}
