@@ -66,7 +66,7 @@ func TestHelpAndErrorsGoWhereTheyBelong(t *testing.T) {
 		{"serve -c /nowhere/skadi.yaml", exitFailed},
 	} {
 		var out, errs bytes.Buffer
-		code := Main(strings.Fields(tc.args), strings.NewReader(""), &out, &errs)
+		code := Main(adapters.Factories(), strings.Fields(tc.args), strings.NewReader(""), &out, &errs)
 		said, silent := &out, &errs
 		if tc.code != 0 {
 			said, silent = &errs, &out
@@ -127,7 +127,7 @@ func TestCompletion(t *testing.T) {
 		"reloa":                                    "reload",
 	} {
 		out.Reset()
-		Main(append([]string{"__complete"}, strings.Split(args, " ")...), strings.NewReader(""), &out, &errs)
+		Main(adapters.Factories(), append([]string{"__complete"}, strings.Split(args, " ")...), strings.NewReader(""), &out, &errs)
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q offers %q, want %q in it", args, out.String(), want)
 		}
