@@ -114,7 +114,7 @@ func (k *soak) figure(addr, name string) (int, error) {
 func (k *soak) idle() []sample {
 	k.t.Helper()
 	var least []sample
-	for range 20 {
+	for range 10 {
 		for i, p := range append(append([]*process{}, k.servers...), k.workers...) {
 			s, err := k.take(p)
 			must(k.t, err)
@@ -208,9 +208,8 @@ func (k *soak) rates() []int {
 	if len(k.accepted) < 2 {
 		return nil
 	}
-	every := within(k.lasts/20, time.Second, 10*time.Second).Seconds()
 	for i, n := range k.accepted[1:] {
-		all = append(all, int(float64(n-k.accepted[i])/every))
+		all = append(all, int(float64(n-k.accepted[i])/k.sampleEvery.Seconds()))
 	}
 	return all
 }

@@ -31,8 +31,11 @@ const (
 	soakAtOnce    = 50 // jobs that one agent runs at once
 )
 
-// soakAccounts are the accounts in Slack.
+// soakAccounts are the accounts in Slack that messages are written to.
 var soakAccounts = []string{"slack-0", "slack-1"}
+
+// soakGuest is an account that comes and goes.
+const soakGuest = "slack-2"
 
 const soakConfig = `listen: %s
 public_url: http://%s
@@ -59,6 +62,7 @@ type soak struct {
 	servers []*process
 	pushed  *pushed
 
+	sampleEvery    time.Duration
 	kills, reloads int
 	accepted       []int // at each sample
 	samples        []sample
@@ -96,13 +100,13 @@ func newSoak(t *testing.T) *soak {
 	queue := redisQueue(throwaway.Redis(t))
 	k.slack = newWorkspace(t)
 	k.site = newNodes(t, 2, func(s *site, addr, name string) string {
+		for _, account := range append([]string{soakGuest}, soakAccounts...) {
+			k.install(s, account)
+		}
 		base := fmt.Sprintf(soakConfig, addr, s.balancer.addr(), name, dsn, queue)
 		k.config = append(k.config, base)
 		return base + k.changing()
 	})
-	for _, account := range soakAccounts {
-		k.slack.install(account, k.tokenOf(account), "http://"+k.balancer.addr()+"/adapters/"+account)
-	}
 	for _, node := range k.nodes {
 		k.clients = append(k.clients, k.clientOf(node.addr))
 		k.servers = append(k.servers, &process{program: node, figures: node.addr, since: time.Now()})
@@ -117,6 +121,11 @@ func newSoak(t *testing.T) *soak {
 	}
 	k.awaitAgents(soakAgents)
 	return k
+}
+
+// install makes an account's token known to Slack.
+func (k *soak) install(s *site, account string) {
+	k.slack.install(account, k.tokenOf(account), "http://"+s.balancer.addr()+"/adapters/"+account)
 }
 
 // tokenOf is the token of an account. That of the last one is another after
@@ -135,7 +144,7 @@ func (k *soak) changing() string {
 	fmt.Fprintf(&b, "limits: {message: %dKiB}\nadapters:\n", 4+k.reloads%4)
 	accounts := soakAccounts
 	if k.reloads%2 == 1 {
-		accounts = append(accounts[:len(accounts):len(accounts)], "slack-guest")
+		accounts = append(accounts[:len(accounts):len(accounts)], soakGuest)
 	}
 	for _, account := range accounts {
 		fmt.Fprintf(&b, "  - {name: %s, kind: slack, mode: http, bot_token: %s, signing_secret: %s, api_url: '%s/api/'}\n",
@@ -150,7 +159,7 @@ func (k *soak) run() {
 	k.t.Helper()
 	k.slack.ask("fail", map[string]any{"share": soakFails}, nil)
 	killEvery, reloadEvery := within(k.lasts/5, 4*time.Second, 30*time.Second), within(k.lasts/4, 4*time.Second, time.Minute)
-	sampleEvery := within(k.lasts/20, time.Second, 10*time.Second)
+	k.sampleEvery = within(k.lasts/20, time.Second, 10*time.Second)
 	k.began = time.Now()
 	written := int(float64(k.rate) * soakWritten)
 	k.slack.flood(written, k.lasts)
@@ -162,7 +171,7 @@ func (k *soak) run() {
 	for end := k.began.Add(k.lasts); time.Now().Before(end); pause(k.t.Context(), 200*time.Millisecond) {
 		now := time.Now()
 		if now.After(sample) {
-			sample = sample.Add(sampleEvery)
+			sample = sample.Add(k.sampleEvery)
 			k.sample(down)
 		}
 		if down != nil && now.After(up) {
@@ -176,6 +185,7 @@ func (k *soak) run() {
 		case now.After(reload):
 			reload = reload.Add(reloadEvery)
 			k.reload()
+			k.t.Logf("after %s: %d pushed, %d jobs ran, %d times killed", time.Since(k.began).Round(time.Second), k.pushed.count.Load(), k.ran(), k.kills)
 		case now.After(kill):
 			kill = now.Add(around(killEvery))
 			down, up = k.servers[rand.IntN(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
@@ -206,8 +216,7 @@ func (k *soak) ready() bool {
 func (k *soak) reload() {
 	k.t.Helper()
 	k.reloads++
-	last := soakAccounts[len(soakAccounts)-1]
-	k.slack.install(last, k.tokenOf(last), "http://"+k.balancer.addr()+"/adapters/"+last)
+	k.install(k.site, soakAccounts[len(soakAccounts)-1])
 	for i, node := range k.nodes {
 		path := node.args[2]
 		write(k.t, path+".new", k.config[i]+k.changing())
