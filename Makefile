@@ -46,6 +46,13 @@ cross: ## Check that agentd builds for every platform it runs on
 test: needs ## Run every test with the race detector, and count them
 	SKADI_TEST_REQUIRE=1 go run ./internal/testcount . bench -- -race -timeout 20m ./...
 
+# How long the soak lasts.
+SOAK ?= 15m
+
+.PHONY: soak
+soak: needs ## Kill nodes under load for SOAK (15m) long, and print the figures
+	SKADI_TEST_REQUIRE=1 SKADI_TEST_SOAK=$(SOAK) go test -count 1 -timeout 12h -v -run '^TestSoak$$' ./cli/e2e/cluster
+
 .PHONY: needs
 needs: ## Install what the tests run besides Go
 	@missing=; for need in $(NEEDS); do \

@@ -25,6 +25,7 @@ var arrows = []struct{ from, to string }{
 	{"cli/e2e/mail", ""},
 	{"cli/e2e/cluster", ""},
 	{"cli/e2e/cluster/room", "core/chat"},
+	{"cli/e2e/cluster/worker", "agentd/agent"},
 	{"config/strictyaml", "core/chat core/nearest"},
 	{"config", "config/strictyaml core/access core/callback core/channels core/chat core/job core/nearest core/outward"},
 	{"migrations", ""},

@@ -31,6 +31,7 @@ func testNode(t *testing.T, owners ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.adapters = adapters.Factories()
 	n.start()
 	t.Cleanup(func() {
 		hurry, cancel := context.WithCancel(context.Background())

@@ -40,7 +40,7 @@ func run(m throwaway.Runner) int {
 	return m.Run()
 }
 
-// build builds skadi and agentd. skadi has one more adapter than the list
+// build builds skadi, agentd and the worker. skadi has one more adapter than the list
 // says, as somebody's own build of it would.
 func build(dir string) error {
 	list, err := filepath.Abs("../../../adapters/adapters.go")
@@ -67,7 +67,7 @@ func build(dir string) error {
 		return err
 	}
 	args := append([]string{"build", "-overlay", file}, buildFlags...)
-	cmd := exec.Command("go", append(args, "-o", dir+string(os.PathSeparator), "../../..", "../../../agentd")...)
+	cmd := exec.Command("go", append(args, "-o", dir+string(os.PathSeparator), "../../..", "../../../agentd", "./worker")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -17,7 +17,7 @@ import (
 // program is a server or an agent, which can be killed, stopped and started.
 type program struct {
 	t    *testing.T
-	name string // of the program
+	name string // of the program: one under test, or a path
 	args []string
 	addr string // of a server
 	log  *os.File
@@ -36,7 +36,11 @@ func newProgram(t *testing.T, dir, label, name string, args ...string) *program 
 
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(filepath.Join(bin, p.name), p.args...)
+	path := p.name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(bin, path)
+	}
+	p.cmd = exec.Command(path, p.args...)
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, p.log, p.log
 	must(p.t, p.cmd.Start())
 }
@@ -73,6 +77,14 @@ func (p *program) died() {
 func (p *program) signal(s syscall.Signal) {
 	p.t.Helper()
 	must(p.t, p.cmd.Process.Signal(s))
+}
+
+// printed is all that the program has printed.
+func (p *program) printed() string {
+	p.t.Helper()
+	data, err := os.ReadFile(p.log.Name())
+	must(p.t, err)
+	return string(data)
 }
 
 // end ends the program with the test, and shows its log if that failed.

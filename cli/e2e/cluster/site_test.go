@@ -58,8 +58,11 @@ commands:
 // site is some nodes behind a balancer, and two agents.
 type site struct {
 	t        *testing.T
+	dir      string
+	config   string // of one of the nodes, for commands
 	nodes    []*program
 	balancer *balancer
+	token    string // an admin's
 	client   *agentapi.Client
 	http     *http.Client
 	runs     string // the file that the commands append to
@@ -70,51 +73,69 @@ type site struct {
 // until these are online. queue is the rest of the config's queue block.
 func newSite(t *testing.T, n int, dsn, queue string) *site {
 	t.Helper()
+	s := newNodes(t, n, func(s *site, addr, name string) string {
+		return fmt.Sprintf(siteConfig, addr, name, dsn, queue, s.replies)
+	})
+	script := filepath.Join(s.dir, "run.sh")
+	write(t, script, siteScript)
+	for _, name := range siteAgents {
+		s.addAgent(name, script)
+	}
+	s.awaitAgents(len(siteAgents))
+	return s
+}
+
+// newNodes starts n nodes, each with a config of its own, and waits until they
+// are ready.
+func newNodes(t *testing.T, n int, configOf func(s *site, addr, name string) string) *site {
+	t.Helper()
 	dir := t.TempDir()
 	s := &site{
-		t: t, balancer: newBalancer(t), http: &http.Client{Timeout: 5 * time.Second},
+		t: t, dir: dir, balancer: newBalancer(t), http: &http.Client{Timeout: 5 * time.Second},
 		runs: filepath.Join(dir, "runs"), replies: filepath.Join(dir, "replies"),
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
-	var config string
 	for i := range n {
 		addr, name := freeAddr(t), "node-"+strconv.Itoa(i+1)
-		config = filepath.Join(dir, name+".yaml")
-		write(t, config, fmt.Sprintf(siteConfig, addr, name, dsn, queue, s.replies))
-		node := newProgram(t, dir, name, "skadi", "serve", "-c", config)
+		s.config = filepath.Join(dir, name+".yaml")
+		write(t, s.config, configOf(s, addr, name))
+		node := newProgram(t, dir, name, "skadi", "serve", "-c", s.config)
 		node.addr = addr
 		s.nodes = append(s.nodes, node)
 		s.balancer.add(addr)
 	}
-	s.client = s.clientOf(skadi(t, dir, "tokens", "create", "test", "--role", "admin", "-c", config))
+	s.token = skadi(t, dir, "tokens", "create", "test", "--role", "admin", "-c", s.config)
+	s.client = s.clientOf(s.balancer.addr())
 	for _, node := range s.nodes {
 		node.start()
 	}
 	for _, node := range s.nodes {
 		s.awaitReady(node)
 	}
-	script := filepath.Join(dir, "run.sh")
-	write(t, script, siteScript)
-	for _, name := range siteAgents {
-		s.addAgent(dir, config, name, script)
-	}
-	s.awaitAgents()
 	return s
 }
 
-func (s *site) addAgent(dir, config, name, script string) {
+func (s *site) addAgent(name, script string) {
 	s.t.Helper()
-	home := filepath.Join(dir, name)
-	must(s.t, os.Mkdir(home, 0o700))
-	write(s.t, filepath.Join(home, "token"), skadi(s.t, dir, "agents", "create", name, "-c", config)+"\n")
+	home := s.newAgent(name)
 	own := filepath.Join(home, "agentd.yaml")
 	write(s.t, own, fmt.Sprintf(siteAgentConfig, s.balancer.addr(), filepath.Join(home, "state"), script, s.runs))
-	newProgram(s.t, dir, name, "agentd", "run", "-c", own).start()
+	newProgram(s.t, s.dir, name, "agentd", "run", "-c", own).start()
 }
 
-func (s *site) clientOf(token string) *agentapi.Client {
+// newAgent makes an agent known, and a folder for it with its token.
+func (s *site) newAgent(name string) (home string) {
 	s.t.Helper()
-	c, err := agentapi.NewClient(agentapi.ClientConfig{Server: "http://" + s.balancer.addr(), Token: token})
+	home = filepath.Join(s.dir, name)
+	must(s.t, os.Mkdir(home, 0o700))
+	write(s.t, filepath.Join(home, "token"), skadi(s.t, s.dir, "agents", "create", name, "-c", s.config)+"\n")
+	return home
+}
+
+// clientOf is a client with an admin's token of what listens at an address.
+func (s *site) clientOf(addr string) *agentapi.Client {
+	s.t.Helper()
+	c, err := agentapi.NewClient(agentapi.ClientConfig{Server: "http://" + addr, Token: s.token})
 	must(s.t, err)
 	s.t.Cleanup(c.CloseIdle)
 	return c
@@ -127,11 +148,11 @@ func (s *site) awaitReady(node *program) {
 	})
 }
 
-func (s *site) awaitAgents() {
+func (s *site) awaitAgents(n int) {
 	s.t.Helper()
 	eventually(s.t, "the agents to be online", func(ctx context.Context) error {
 		agents, err := s.client.Agents(ctx)
-		if len(agents) != len(siteAgents) {
+		if len(agents) != n {
 			err = errors.Join(err, fmt.Errorf("there are %d", len(agents)))
 		}
 		for _, a := range agents {

@@ -5,6 +5,7 @@
 import { createServer } from "node:http";
 import { call, told, wordsOf } from "./api.js";
 import * as deliver from "./deliver.js";
+import { failing, fails } from "./failing.js";
 import * as limits from "./limits.js";
 import { addMessage, allMessages, apps, count, counts, files, guests, messageAt, newID, responses } from "./workspace.js";
 
@@ -17,6 +18,8 @@ const held = new Map();
 const control = {
   install: (app) => void apps.set(app.bot_token, app),
   guest: ({ channel }) => void guests.add(channel),
+  // fail has a share of all calls of the Web API fail, in one way or another.
+  fail: ({ share }) => void (failing.share = share),
   lift: ({ methods }) => methods.forEach((m) => limits.lifted.add(m)),
   connections: ({ app }) => deliver.connections(apps.get(app)),
   refresh: ({ app, warning }) => deliver.refresh(apps.get(app), warning),
@@ -62,14 +65,15 @@ const control = {
   // done is how many messages of the bot's show that a job succeeded.
   done: () => allMessages().filter((m) => m.bot && wordsOf(m).includes("Succeeded")).length,
   // asked are all messages that people wrote, with what the bot said in the
-  // thread of each; loose is how many it said elsewhere.
+  // thread of each; loose is how many it said elsewhere, and ends how often a
+  // message of it was written so that it shows a job that succeeded.
   asked: () => {
     const all = allMessages();
     const asked = new Map(all.filter((m) => !m.bot).map((m) => [m.channel + "/" + m.ts, { text: m.text, told: [] }]));
     let loose = 0;
     for (const m of all.filter((one) => one.bot)) {
       const at = asked.get(m.channel + "/" + m.thread_ts);
-      if (at) at.told.push({ words: wordsOf(m), edits: m.edits.length });
+      if (at) at.told.push({ words: wordsOf(m), edits: m.edits.length, ends: [m, ...m.edits].filter((e) => wordsOf(e).includes("Succeeded")).length });
       else loose++;
     }
     return { asked: [...asked.values()], loose };
@@ -162,7 +166,13 @@ async function serve(request, response) {
   if (held.has(name)) return void held.get(name).push(response.socket);
   const args = argsOf(request, body, url.searchParams);
   const token = request.headers.authorization?.replace(/^Bearer /, "") ?? args.token;
+  const how = fails(name);
+  if (how === "silent") return; // until the caller gives up
+  if (how === "error") return send(500, {});
+  if (how === "limit") return send(429, { ok: false, error: "ratelimited" }, { "Retry-After": "1" });
+  if (how === "cut") return void response.socket.destroy();
   const answer = call(base, name, token, args);
+  if (how === "lost") return void response.socket.destroy();
   send(answer.status, answer.body, answer.headers);
 }
 

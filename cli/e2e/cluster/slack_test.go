@@ -1,0 +1,158 @@
+//go:build linux
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/internal/throwaway"
+)
+
+// slackSecret is the signing secret of all apps in the workspace.
+const slackSecret = "signing-hunter2"
+
+// farside is the program that plays Slack.
+const farside = "../chats/farside/slack"
+
+// workspace is the far side of Slack, of the tests in package chats.
+type workspace struct {
+	t      *testing.T
+	url    string
+	floods sync.WaitGroup
+}
+
+// newWorkspace starts a workspace. It takes any number of edits, since by
+// Slack's limit of some 50 a minute it would take hours until all jobs are told.
+func newWorkspace(t *testing.T) *workspace {
+	t.Helper()
+	node, npm := throwaway.Program(t, "node", "nodejs"), throwaway.Program(t, "npm", "npm")
+	dir := filepath.Join(t.TempDir(), "slack")
+	if err := throwaway.InstallNPM(npm, farside, dir); err != nil {
+		if os.Getenv("SKADI_TEST_REQUIRE") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	p := newProgram(t, t.TempDir(), "slack", node, filepath.Join(dir, "slack.js"))
+	p.start()
+	w := &workspace{t: t}
+	eventually(t, "Slack to listen", func(context.Context) error {
+		line, _, whole := strings.Cut(p.printed(), "\n")
+		if w.url = line; !whole || !strings.HasPrefix(line, "http://127.0.0.1:") {
+			return fmt.Errorf("it printed %q", line)
+		}
+		return nil
+	})
+	w.ask("lift", map[string]any{"methods": []string{"chat.update"}}, nil)
+	return w
+}
+
+// install gives the app of an account a token. Its callbacks go to a URL.
+func (w *workspace) install(account, token, url string) {
+	w.t.Helper()
+	w.ask("install", map[string]string{
+		"bot_token": token, "signing_secret": slackSecret, "url": url,
+		"team": "T0001", "app_id": "A" + account, "bot_user": botOf(account),
+	}, nil)
+}
+
+func botOf(account string) string { return "UBOT" + account[strings.LastIndexByte(account, '-')+1:] }
+
+// flood begins to have so many messages a second written, half of them to each
+// account, for a time.
+func (w *workspace) flood(perSec int, lasts time.Duration) {
+	w.t.Helper()
+	rate := float64(perSec) / float64(len(soakAccounts))
+	for i, account := range soakAccounts {
+		w.floods.Go(func() {
+			err := w.tryAsk("flood", map[string]any{
+				"app": "xoxb-" + account + first(i), "count": int(rate * lasts.Seconds()), "rate": rate, "channels": soakChannels, "again": 0.05,
+				"text": fmt.Sprintf("<@%s> web-%d run s%d-%%d", botOf(account), 1+i, i),
+			}, nil)
+			if err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+}
+
+// first is what the first token of an account ends with.
+func first(i int) string {
+	if i == len(soakAccounts)-1 {
+		return "-0"
+	}
+	return ""
+}
+
+// flooded waits until all messages were acknowledged. Slack tries again after a
+// minute and after five.
+func (w *workspace) flooded() { w.floods.Wait() }
+
+func (w *workspace) counts() (counts map[string]int) {
+	w.t.Helper()
+	w.ask("counts", nil, &counts)
+	return counts
+}
+
+// asked is a message that somebody wrote, with what was said in its thread.
+type asked struct {
+	Text string
+	Told []struct {
+		Words       string
+		Edits, Ends int
+	}
+}
+
+func (w *workspace) asked() (all []asked, loose int) {
+	w.t.Helper()
+	var got struct {
+		Asked []asked
+		Loose int
+	}
+	w.ask("asked", nil, &got)
+	return got.Asked, got.Loose
+}
+
+// ask calls a control method of the far side.
+func (w *workspace) ask(method string, in, out any) {
+	w.t.Helper()
+	must(w.t, w.tryAsk(method, in, out))
+}
+
+func (w *workspace) tryAsk(method string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url+"/control/"+method, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	a, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.Body.Close() }()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != http.StatusOK {
+		return fmt.Errorf("Slack answers %s with %d %s", method, a.StatusCode, text)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}

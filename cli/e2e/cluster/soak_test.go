@@ -1,0 +1,296 @@
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/internal/throwaway"
+)
+
+// What a soak is made of. It lasts as long as SKADI_TEST_SOAK says, 15m for
+// instance; without that it is short, and shows that it works.
+const (
+	soakRate      = 300 // messages a second, in all
+	soakRateShort = 60
+	soakShort     = 20 * time.Second
+	soakWritten   = 0.1  // of the messages are written in Slack, the others pushed
+	soakFails     = 0.05 // of all calls of Slack fail
+	soakChannels  = 100
+	soakAgents    = 4
+	soakAtOnce    = 50 // jobs that one agent runs at once
+)
+
+// soakAccounts are the accounts in Slack that messages are written to.
+var soakAccounts = []string{"slack-0", "slack-1"}
+
+// soakGuest is an account that comes and goes.
+const soakGuest = "slack-2"
+
+const soakConfig = `listen: %s
+public_url: http://%s
+node: {name: %s}
+store: {driver: mysql, dsn: %q}
+queue: {driver: redis, %s}
+times: {check_in: 1s, offline: 1m, offer: 5s}
+`
+
+// soak is what goes on meanwhile: nodes are killed and their config changes,
+// under a load, while figures are taken.
+type soak struct {
+	*site
+	slack *workspace
+	// config is the part of the nodes' config that does not change; reloads
+	// adds the rest.
+	config []string
+	lasts  time.Duration
+	rate   int
+	began  time.Time
+
+	clients []*agentapi.Client // of each node
+	workers []*process
+	servers []*process
+	pushed  *pushed
+
+	sampleEvery    time.Duration
+	kills, reloads int
+	accepted       []int // at each sample
+	samples        []sample
+}
+
+// TestSoak has two nodes on MariaDB and Redis work for a while as they would
+// have to in a bad year: one of them is killed again and again, the config
+// changes, and Slack fails one call in twenty. Every message that was
+// acknowledged makes one job, each job runs once and succeeds, and each message
+// in Slack is answered.
+func TestSoak(t *testing.T) {
+	k := newSoak(t)
+	idle := k.idle()
+	k.run()
+	k.pushed.end()
+	k.slack.flooded()
+	k.settle()
+	settled := k.idle()
+	jobs, told := k.judge()
+	k.report(jobs, told, idle, settled)
+	k.sound()
+}
+
+func newSoak(t *testing.T) *soak {
+	t.Helper()
+	k := &soak{lasts: soakShort, rate: soakRateShort}
+	if v := os.Getenv("SKADI_TEST_SOAK"); v != "" {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < soakShort {
+			t.Fatalf("SKADI_TEST_SOAK=%q must be a time of at least %s", v, soakShort)
+		}
+		k.lasts, k.rate = d, soakRate
+	}
+	dsn := throwaway.NewMariaDB(t, "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M").Database(t)
+	queue := redisQueue(throwaway.Redis(t))
+	k.slack = newWorkspace(t)
+	k.site = newNodes(t, 2, func(s *site, addr, name string) string {
+		for _, account := range append([]string{soakGuest}, soakAccounts...) {
+			k.install(s, account)
+		}
+		base := fmt.Sprintf(soakConfig, addr, s.balancer.addr(), name, dsn, queue)
+		k.config = append(k.config, base)
+		return base + k.changing()
+	})
+	for _, node := range k.nodes {
+		k.clients = append(k.clients, k.clientOf(node.addr))
+		k.servers = append(k.servers, &process{program: node, figures: node.addr, since: time.Now()})
+	}
+	for i := range soakAgents {
+		name := fmt.Sprintf("web-%d", i+1)
+		home, addr := k.newAgent(name), freeAddr(t)
+		p := newProgram(t, k.dir, name, "worker", "-server", "http://"+k.balancer.addr(), "-token-file", filepath.Join(home, "token"),
+			"-state", filepath.Join(home, "state"), "-runs", k.runs, "-concurrency", fmt.Sprint(soakAtOnce), "-figures", addr)
+		p.start()
+		k.workers = append(k.workers, &process{program: p, figures: addr, since: time.Now()})
+	}
+	k.awaitAgents(soakAgents)
+	return k
+}
+
+// install makes an account's token known to Slack.
+func (k *soak) install(s *site, account string) {
+	k.slack.install(account, k.tokenOf(account), "http://"+s.balancer.addr()+"/adapters/"+account)
+}
+
+// tokenOf is the token of an account. That of the last one is another after
+// each reload.
+func (k *soak) tokenOf(account string) string {
+	if account == soakAccounts[len(soakAccounts)-1] {
+		return fmt.Sprintf("xoxb-%s-%d", account, k.reloads)
+	}
+	return "xoxb-" + account
+}
+
+// changing is the part of the config that is another after each reload: a
+// token, a limit, a rule, and an account that comes and goes.
+func (k *soak) changing() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "limits: {message: %dKiB}\nadapters:\n", 4+k.reloads%4)
+	accounts := soakAccounts
+	if k.reloads%2 == 1 {
+		accounts = append(accounts[:len(accounts):len(accounts)], soakGuest)
+	}
+	for _, account := range accounts {
+		fmt.Fprintf(&b, "  - {name: %s, kind: slack, mode: http, bot_token: %s, signing_secret: %s, api_url: '%s/api/'}\n",
+			account, k.tokenOf(account), slackSecret, k.slack.url)
+	}
+	fmt.Fprintf(&b, "access: {rules: [{who: ['slack-0:*', 'slack-1:*'], agents: ['*'], may: ['run *', 'more-%d'], see: true}]}\n", k.reloads)
+	return b.String()
+}
+
+// run lets it all happen.
+func (k *soak) run() {
+	k.t.Helper()
+	k.slack.ask("fail", map[string]any{"share": soakFails}, nil)
+	killEvery, reloadEvery := within(k.lasts/5, 4*time.Second, 30*time.Second), within(k.lasts/4, 4*time.Second, time.Minute)
+	k.sampleEvery = within(k.lasts/20, time.Second, 10*time.Second)
+	k.began = time.Now()
+	written := int(float64(k.rate) * soakWritten)
+	k.slack.flood(written, k.lasts)
+	k.pushed = k.push(k.rate - written)
+
+	kill, reload, sample := k.began.Add(around(killEvery)), k.began.Add(reloadEvery), k.began
+	var down *process
+	var up time.Time
+	for end := k.began.Add(k.lasts); time.Now().Before(end); pause(k.t.Context(), 200*time.Millisecond) {
+		now := time.Now()
+		if now.After(sample) {
+			sample = sample.Add(k.sampleEvery)
+			k.sample(down)
+		}
+		if down != nil && now.After(up) {
+			k.startNode(down.program)
+			down.since, down = time.Now(), nil
+		}
+		if down != nil || !k.ready() {
+			continue
+		}
+		switch {
+		case now.After(reload):
+			reload = reload.Add(reloadEvery)
+			k.reload()
+			k.t.Logf("after %s: %d pushed, %d jobs ran, %d times killed", time.Since(k.began).Round(time.Second), k.pushed.count.Load(), k.ran(), k.kills)
+		case now.After(kill):
+			kill = now.Add(around(killEvery))
+			down, up = k.servers[rand.IntN(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
+			k.killNode(down.program)
+			k.kills++
+		}
+	}
+	if down != nil {
+		k.startNode(down.program)
+		down.since = time.Now()
+	}
+}
+
+// ready reports whether all nodes are.
+func (k *soak) ready() bool {
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Second)
+	defer cancel()
+	for _, node := range k.nodes {
+		if k.call(ctx, http.MethodGet, node.addr, "/readyz", nil) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// reload changes the config of all nodes. The first is told by the API, the
+// others by a signal.
+func (k *soak) reload() {
+	k.t.Helper()
+	k.reloads++
+	k.install(k.site, soakAccounts[len(soakAccounts)-1])
+	for i, node := range k.nodes {
+		path := node.args[2]
+		write(k.t, path+".new", k.config[i]+k.changing())
+		must(k.t, os.Rename(path+".new", path))
+		if i == 0 {
+			ctx, cancel := context.WithTimeout(k.t.Context(), patience)
+			done, err := k.clients[i].Reload(ctx)
+			cancel()
+			if err != nil || len(done.Restart) > 0 || len(done.Changed) != 1 {
+				k.t.Errorf("reload %d: %+v %v", k.reloads, done, err)
+			}
+			continue
+		}
+		const heard = "the config is reloaded"
+		before := strings.Count(node.printed(), heard)
+		node.signal(syscall.SIGHUP)
+		eventually(k.t, "the signal to be heard", func(context.Context) error {
+			if strings.Count(node.printed(), heard) == before {
+				return fmt.Errorf("it has not said %q again", heard)
+			}
+			return nil
+		})
+	}
+}
+
+// settle waits until every job is final and every event is told.
+func (k *soak) settle() {
+	k.t.Helper()
+	for _, node := range k.nodes {
+		k.awaitReady(node)
+	}
+	for _, name := range []string{"skadi_open_jobs", "skadi_untold_events"} {
+		k.shrinks(name)
+	}
+	for _, c := range k.clients {
+		c.CloseIdle()
+	}
+}
+
+// shrinks waits until a figure of the whole database is 0. It gives up when the
+// figure does not become less for long.
+func (k *soak) shrinks(name string) {
+	k.t.Helper()
+	least, since := -1, time.Now()
+	for k.t.Context().Err() == nil {
+		now, err := k.figure(k.nodes[0].addr, name)
+		if err == nil && now == 0 {
+			return
+		}
+		if err == nil && (least < 0 || now < least) {
+			least, since = now, time.Now()
+		}
+		if time.Since(since) > patience {
+			k.t.Errorf("%s stays at %d (%v)", name, now, err)
+			return
+		}
+		pause(k.t.Context(), 200*time.Millisecond)
+	}
+}
+
+// sound checks the logs of the programs.
+func (k *soak) sound() {
+	k.t.Helper()
+	for _, p := range append(append([]*process{}, k.servers...), k.workers...) {
+		log := p.program.printed()
+		for _, bad := range []string{"DATA RACE", "panic:", "xoxb-", slackSecret} {
+			if strings.Contains(log, bad) {
+				k.t.Errorf("%s has logged %q", p.name(), bad)
+			}
+		}
+	}
+}
+
+// around is a random time of two to four thirds of d.
+func around(d time.Duration) time.Duration { return d*2/3 + rand.N(d*2/3) }
+
+func within(d, least, most time.Duration) time.Duration { return min(max(d, least), most) }
