@@ -52,7 +52,7 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 		return usage("%w; %s", err, hint)
 	})
 	root.AddCommand(
-		upCommand(), serveCommand(), reloadCommand(), doctorCommand(),
+		upCommand(), serveCommand(), reloadCommand(), doctorCommand(), healthCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
 		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
 		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(), versionCommand(),
