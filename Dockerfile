@@ -18,5 +18,7 @@ USER 65532:65532
 WORKDIR /var/lib/skadi
 VOLUME /var/lib/skadi
 EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=6s --start-period=60s \
+	CMD ["/usr/local/bin/skadi", "health", "-c", "/etc/skadi/skadi.yaml"]
 ENTRYPOINT ["/usr/local/bin/skadi"]
 CMD ["serve", "-c", "/etc/skadi/skadi.yaml"]

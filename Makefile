@@ -42,6 +42,16 @@ cross: ## Check that agentd builds for every platform it runs on
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./agentd; \
 	done; done
 
+# What `make dist` builds for; VERSION is the tag, or what comes before it.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+VERSION   ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null || \
+	git log -1 --format='v0.0.0-dev.%cd.%h' --date=format:%Y%m%d%H%M 2>/dev/null || echo v0.0.0-dev)
+
+.PHONY: dist
+dist: ## Build archives for PLATFORMS, Debian packages and checksums into ./dist/VERSION
+	VERSION='$(VERSION)' COMMIT='$(COMMIT)$(DIRTY)' SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
+		packaging/dist.sh 'dist/$(VERSION)' $(PLATFORMS)
+
 .PHONY: test
 test: needs ## Run every test with the race detector, and count them
 	SKADI_TEST_REQUIRE=1 go run ./internal/testcount . bench -- -race -timeout 20m ./...

@@ -30,6 +30,7 @@ var arrows = []struct{ from, to string }{
 	{"config", "config/strictyaml core/access core/callback core/channels core/chat core/job core/nearest core/outward"},
 	{"migrations", ""},
 	{"internal/*", ""},
+	{"packaging", ""},
 
 	{"core/chat", ""},
 	{"core/chat/chattest", "core/chat"},

@@ -19,6 +19,7 @@ func newCheck() *cobra.Command {
 		Short: "Check the YAML file and the programs that it names",
 		Long: "Check reads the file, looks whether the programs and folders that it names are there, and lists\n" +
 			"what the agent would do. It ends with 1 if something is wrong, and calls no server.",
+		Example: "  agentd check -c /etc/skadi/agentd.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := load(cmd)
 			if err != nil {

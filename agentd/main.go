@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("agentd {{.Version}}\n")
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range []*cobra.Command{newRun(), newCheck(), newSay()} {
 		c.Flags().StringP("config", "c", "agentd.yaml", "the YAML file")
 		if c.Args == nil {

@@ -20,6 +20,7 @@ func newRun() *cobra.Command {
 		Long: "Run takes jobs and runs them. SIGTERM or Ctrl-C lets running jobs finish for the drain_timeout\n" +
 			"of the file, then stops them; a second one ends agentd at once.\n\n" +
 			"It ends with 3 when the agent was removed on the server, and with 1 after other errors.",
+		Example: "  agentd run -c /etc/skadi/agentd.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := load(cmd)
 			if err != nil {

@@ -39,8 +39,10 @@ they run. Nothing is started: "systemctl start agentd" does that.`,
 		Example: "  sudo agentd service install -c /etc/skadi/agentd.yaml --user deploy --writable /srv/www\n  agentd service install --print",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if u.Program, err = os.Executable(); err != nil {
-				return err
+			if u.Program == "" {
+				if u.Program, err = os.Executable(); err != nil {
+					return err
+				}
 			}
 			if file, err = filepath.Abs(file); err != nil {
 				return err
@@ -62,6 +64,7 @@ they run. Nothing is started: "systemctl start agentd" does that.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", "agentd.yaml", "the YAML file")
+	f.StringVar(&u.Program, "program", "", "what the service runs; this program by default")
 	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
 	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that the commands may write to")
 	f.BoolVar(&show, "print", false, "print the unit and install nothing")

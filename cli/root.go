@@ -56,7 +56,7 @@ Exit codes of every command: 0 done, 1 failed, 2 wrong usage or refused.
 		return usage("%w; %s", err, hint)
 	})
 	root.AddCommand(
-		upCommand(adapters), serveCommand(adapters), reloadCommand(), doctorCommand(adapters),
+		upCommand(adapters), serveCommand(adapters), reloadCommand(), doctorCommand(adapters), healthCommand(),
 		pushCommand(), jobsCommand(), agentsCommand(), tokensCommand(),
 		nodesCommand(), accountsCommand(), undeliveredCommand(), teamsCommand(),
 		migrateCommand(), storeCommand(), backupCommand(), restoreCommand(), exportCommand(), serviceCommand(), configCommand(adapters), versionCommand(),

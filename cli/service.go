@@ -39,8 +39,10 @@ config is checked first. Nothing is started: "systemctl start skadi" does that, 
 		Example: "  sudo skadi service install -c /etc/skadi/skadi.yaml --user skadi\n  skadi service install -c /etc/skadi/skadi.yaml --print",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if u.Program, err = os.Executable(); err != nil {
-				return err
+			if u.Program == "" {
+				if u.Program, err = os.Executable(); err != nil {
+					return err
+				}
 			}
 			if file, err = filepath.Abs(file); err != nil {
 				return err
@@ -65,6 +67,7 @@ config is checked first. Nothing is started: "systemctl start skadi" does that, 
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", defaultConfig, "the config file")
+	f.StringVar(&u.Program, "program", "", "what the service runs; this program by default")
 	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
 	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that it may write to besides /var/lib/skadi")
 	f.BoolVar(&show, "print", false, "print the unit and install nothing")

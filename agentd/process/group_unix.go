@@ -63,13 +63,20 @@ func setGroup(cmd *exec.Cmd, u *User) {
 	}
 }
 
-// The program leads its group, so the group's ID is its own.
+// group is the program's process group, which it leads, so that the group's ID
+// is its own.
+type group struct{ id int }
 
-func terminate(cmd *exec.Cmd) { _ = unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
+func groupOf(cmd *exec.Cmd) (group, error) { return group{cmd.Process.Pid}, nil }
 
-func kill(cmd *exec.Cmd) { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+func (g group) terminate() { _ = unix.Kill(-g.id, unix.SIGTERM) }
 
-func groupGone(cmd *exec.Cmd) bool { return errors.Is(unix.Kill(-cmd.Process.Pid, 0), unix.ESRCH) }
+func (g group) kill() { _ = unix.Kill(-g.id, unix.SIGKILL) }
+
+// gone is true once nothing of the group runs.
+func (g group) gone() bool { return errors.Is(unix.Kill(-g.id, 0), unix.ESRCH) }
+
+func (group) release() {}
 
 func outcomeOf(cmd *exec.Cmd, _ error) Outcome {
 	if cmd.ProcessState == nil {

@@ -91,6 +91,14 @@ func Run(ctx context.Context, s Spec) (Outcome, error) {
 		out.close()
 		return Outcome{}, notStarted(s, err)
 	}
+	g, err := groupOf(cmd)
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		out.close()
+		return Outcome{}, notStarted(s, err)
+	}
+	defer g.release()
 	copied := out.copyTo(s.Output)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -100,7 +108,7 @@ func Run(ctx context.Context, s Spec) (Outcome, error) {
 	case err = <-ended:
 	case <-ctx.Done():
 		cause = context.Cause(ctx)
-		err = stopGroup(cmd, s.grace(), ended)
+		err = stop(g, s.grace(), ended)
 	}
 	outcome := outcomeOf(cmd, err)
 	select {
@@ -124,10 +132,17 @@ func (s Spec) grace() time.Duration {
 	return s.Grace
 }
 
-// stopGroup asks the program's group to stop and kills what is left of it
-// after the grace time. It returns when the program itself has ended.
-func stopGroup(cmd *exec.Cmd, grace time.Duration, ended <-chan error) error {
-	terminate(cmd)
+// stopped is what can be asked to stop as a whole.
+type stopped interface {
+	terminate()
+	kill()
+	gone() bool
+}
+
+// stop asks the program's group to stop and kills what is left of it after the
+// grace time. It returns when the program itself has ended.
+func stop(g stopped, grace time.Duration, ended <-chan error) error {
+	g.terminate()
 	over := time.NewTimer(grace)
 	defer over.Stop()
 	check := time.NewTicker(groupCheck)
@@ -140,13 +155,13 @@ func stopGroup(cmd *exec.Cmd, grace time.Duration, ended <-chan error) error {
 			wait = nil
 		case <-check.C:
 		case <-over.C:
-			kill(cmd)
+			g.kill()
 			if wait != nil {
 				err = <-wait
 			}
 			return err
 		}
-		if wait == nil && groupGone(cmd) {
+		if wait == nil && g.gone() {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ var notRun = map[string]string{
 	"make build": "TestMain has built the programs",
 	"make test":  "runs this test",
 	"skadi jobs why CODE -c /etc/skadi/skadi.yaml":                      "needs the code of a job; TestServe runs it with one",
+	"systemctl start skadi":                                             "needs systemd; the server need not run for what comes after",
 	`sqlite3 /var/lib/skadi/skadi.db ".backup '/var/backups/skadi.db'"`: "needs sqlite3, which nothing else does",
 }
 
@@ -132,6 +134,8 @@ type newcomer struct {
 	// up is the server of the document, started when it is first needed.
 	up       *terminal
 	replacer *strings.Replacer
+	// serving is the server that the document started by its config.
+	serving *process
 	// dsn and redis are the servers of the document, if it needs real ones.
 	dsn, redis string
 }
@@ -190,6 +194,7 @@ func (n *newcomer) places() []string {
 		"/run/secrets/mysql_dsn", in("mysql_dsn"),
 		"/var/lib/skadi/skadi.db", in("serve.db"),
 		"/var/lib/agentd", in("agentd-state"),
+		"/var/backups/skadi.db", in("backup.db"),
 		"--data ./state", "--data " + in("state"),
 		"0.0.0.0:8443", "127.0.0.1:0",
 		`"wait_seconds": 50`, `"wait_seconds": 0`,
@@ -237,7 +242,7 @@ func (n *newcomer) follow(b block) {
 		n.yaml(b)
 	case "go":
 		n.goCode(b)
-	case "text", "ini", "json", "js": // js is run by the tests of core/queue/redis
+	case "text", "ini", "json", "js", "dockerfile": // js is run by the tests of core/queue/redis
 	default:
 		n.t.Errorf("%s: no test knows blocks of %q", b.at, b.lang)
 	}
@@ -246,6 +251,13 @@ func (n *newcomer) follow(b block) {
 func (n *newcomer) command(at, line string) {
 	n.t.Helper()
 	if _, skip := notRun[line]; skip || strings.HasPrefix(line, "#") {
+		return
+	}
+	if line == "systemctl stop skadi" {
+		n.serving.signal(syscall.SIGTERM)
+		if code, out := n.serving.ends(); code != 0 {
+			n.t.Fatalf("%s: exit code %d:\n%s", at, code, out)
+		}
 		return
 	}
 	for _, s := range services {
@@ -258,7 +270,8 @@ func (n *newcomer) command(at, line string) {
 		n.bash(at, "cd "+absolute(n.t, root)+" && "+n.replacer.Replace(line))
 		return
 	}
-	if strings.Contains(line, "push") || strings.Contains(line, "curl") || strings.Contains(line, "tokens revoke") {
+	if strings.Contains(line, "push") || strings.Contains(line, "curl") || strings.Contains(line, "tokens revoke") ||
+		strings.Contains(line, "skadi reload") {
 		n.server()
 	}
 	n.prepare(line)
@@ -272,6 +285,10 @@ func (n *newcomer) prepare(line string) {
 	file := filepath.Join(n.dir, "skadi.yaml")
 	if _, err := os.Stat(file); err != nil && strings.Contains(n.replacer.Replace(line), "skadi.yaml") {
 		writeText(n.t, file, "listen: 127.0.0.1:0\nstore: {path: serve.db}\n")
+	}
+	if strings.Contains(line, "--token-file admin.token") {
+		secret := token(n.t, "tokens", "create", "reloads", "--role", "admin", "--data", filepath.Join(n.dir, "state"))
+		writeText(n.t, filepath.Join(n.dir, "admin.token"), secret+"\n")
 	}
 	if strings.Contains(line, "store copy") {
 		writeText(n.t, filepath.Join(n.dir, "file.yaml"), "store: {path: serve.db}\n")
@@ -311,8 +328,8 @@ func (n *newcomer) service(at, line, says string) {
 		n.agentd(says)
 	default:
 		n.prepare(line)
-		p := startIn(n.t, n.dir, n.env, filepath.Join(bin, filepath.Base(words[0])), words[1:]...)
-		p.sees(says)
+		n.serving = startIn(n.t, n.dir, n.env, filepath.Join(bin, filepath.Base(words[0])), words[1:]...)
+		n.serving.sees(says)
 	}
 }
 
