@@ -162,7 +162,7 @@ func (k *soak) report(jobs int, o told, idle, settled []sample) {
 	row("nodes killed, configs changed\t%d\t%d", k.kills, k.reloads)
 	row("calls of Slack, of which failed\t%d\t%d\t%.1f %%", counts["calls"], counts["failed"], 100*float64(counts["failed"])/float64(max(counts["calls"], 1)))
 	row("posts and edits that Slack took without saying so\t%d\t%d", counts["failed lost chat.postMessage"], counts["failed lost chat.update"])
-	row("answers, of which repeat another\t%d\t%d", o.answers, o.repeated)
+	row("answers, of which repeat another, of which stay unfinished\t%d\t%d\t%d", o.answers, o.repeated, o.left)
 	row("ends of jobs shown, of which again\t%d\t%d", o.ends, o.ends-o.asked)
 	for _, worker := range []bool{false, true} {
 		row("\n%s, min / median / max by age\tsamples\t%s", map[bool]string{false: "nodes", true: "agents"}[worker], strings.Join(figureNames, "\t"))

@@ -188,7 +188,7 @@ func (k *soak) run() {
 			k.t.Logf("after %s: %d pushed, %d jobs ran, %d times killed", time.Since(k.began).Round(time.Second), k.pushed.count.Load(), k.ran(), k.kills)
 		case now.After(kill):
 			kill = now.Add(around(killEvery))
-			down, up = k.servers[rand.IntN(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
+			down, up = k.servers[unevenly(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
 			k.killNode(down.program)
 			k.kills++
 		}
@@ -288,6 +288,15 @@ func (k *soak) sound() {
 			}
 		}
 	}
+}
+
+// unevenly is a random number below n, and the first only one time in five, so
+// that one node becomes old enough to show whether it grows.
+func unevenly(n int) int {
+	if rand.IntN(5) == 0 {
+		return 0
+	}
+	return 1 + rand.IntN(n-1)
 }
 
 // around is a random time of two to four thirds of d.
