@@ -12,6 +12,9 @@ import (
 // says what it can.
 var commit string
 
+// release is set in the same way when a release is built.
+var release string
+
 type version struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
@@ -27,6 +30,9 @@ func currentVersion() version {
 	}
 	if m := info.Main.Version; m != "" && m != "(devel)" {
 		v.Version = m
+	}
+	if release != "" {
+		v.Version = release
 	}
 	if v.Commit != "" {
 		return v

@@ -2,13 +2,14 @@
 # Builds a program, static, for one platform:
 #
 #	packaging/build.sh skadi|agentd OS ARCH FILE
+#
+# VERSION and COMMIT of the environment, if they are set, are what it says it is.
 set -euo pipefail
 program=$1 os=$2 arch=$3 file=$(realpath -m "$4")
 cd "$(dirname "$0")/.."
-package=. flags="-s -w"
-if [ "$program" = agentd ]; then
-	package=./agentd
-elif [ -n "${COMMIT:-}" ]; then
-	flags+=" -X github.com/letserverrun/skadi/cli.commit=$COMMIT"
-fi
+cli=github.com/letserverrun/skadi/cli
+case $program in
+skadi) package=. flags="-s -w${VERSION:+ -X $cli.release=$VERSION}${COMMIT:+ -X $cli.commit=$COMMIT}" ;;
+agentd) package=./agentd flags="-s -w${VERSION:+ -X main.version=$VERSION}" ;;
+esac
 CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -ldflags "$flags" -o "$file" "$package"

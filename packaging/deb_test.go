@@ -88,7 +88,7 @@ func TestDebianPackages(t *testing.T) {
 			root := t.TempDir()
 			run(t, nil, dpkg, "-x", deb, root)
 			program := filepath.Join(root, "usr/bin", tc.program)
-			if said := run(t, nil, program, "--version"); !strings.HasPrefix(said, tc.program+" ") {
+			if said := run(t, nil, program, "--version"); !strings.HasPrefix(said, tc.program+" v1.2.3-rc.1") {
 				t.Errorf("--version says %q", said)
 			}
 			tc.check(t, program, filepath.Join(root, "etc/skadi", tc.program+".yaml"))

@@ -261,6 +261,10 @@ func (n *newcomer) command(at, line string) {
 		}
 		return
 	}
+	if strings.HasPrefix(line, "skadi reload ") {
+		n.reload(at, line)
+		return
+	}
 	for _, s := range services {
 		if strings.HasPrefix(line, s.prefix) {
 			n.service(at, line, s.says)
@@ -272,11 +276,27 @@ func (n *newcomer) command(at, line string) {
 		return
 	}
 	if strings.Contains(line, "push") || strings.Contains(line, "curl") || strings.Contains(line, "tokens revoke") ||
-		strings.Contains(line, "skadi reload") {
+		strings.Contains(line, "skadi health") {
 		n.server()
 	}
 	n.prepare(line)
 	n.bash(at, n.replacer.Replace(line))
+}
+
+// servesAt is in the log of `skadi serve`.
+var servesAt = regexp.MustCompile(`msg=serving address=(\S+)`)
+
+// reload asks the server that the document started by its config, as somebody
+// with an admin token.
+func (n *newcomer) reload(at, line string) {
+	n.t.Helper()
+	address := servesAt.FindStringSubmatch(n.serving.sees("msg=serving"))
+	if address == nil {
+		n.t.Fatalf("%s: no server of the document says where it serves", at)
+	}
+	secret := token(n.t, "tokens", "create", "reloads", "--role", "admin", "-c", filepath.Join(n.dir, "skadi.yaml"))
+	writeText(n.t, filepath.Join(n.dir, "admin.token"), secret+"\n")
+	n.bash(at, strings.ReplaceAll(line, "https://skadi.example.com", address[1]))
 }
 
 // prepare makes what the documents take for granted: a config, and the token
@@ -286,10 +306,6 @@ func (n *newcomer) prepare(line string) {
 	file := filepath.Join(n.dir, "skadi.yaml")
 	if _, err := os.Stat(file); err != nil && strings.Contains(n.replacer.Replace(line), "skadi.yaml") {
 		writeText(n.t, file, "listen: 127.0.0.1:0\nstore: {path: serve.db}\n")
-	}
-	if strings.Contains(line, "--token-file admin.token") {
-		secret := token(n.t, "tokens", "create", "reloads", "--role", "admin", "--data", filepath.Join(n.dir, "state"))
-		writeText(n.t, filepath.Join(n.dir, "admin.token"), secret+"\n")
 	}
 	if strings.Contains(line, "store copy") {
 		writeText(n.t, filepath.Join(n.dir, "file.yaml"), "store: {path: serve.db}\n")
