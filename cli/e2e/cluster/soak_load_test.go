@@ -59,7 +59,7 @@ func (p *pushed) work(ctx context.Context, node int) {
 	for {
 		n := p.next.Add(1) - 1
 		pause(ctx, time.Until(p.k.began.Add(time.Duration(n)*time.Second/time.Duration(p.perSec))))
-		for ctx.Err() == nil && p.k.behind() > soakBehind {
+		for ctx.Err() == nil && p.behind() > soakBehind {
 			p.waits.Add(1)
 			pause(ctx, 50*time.Millisecond)
 		}
@@ -100,8 +100,9 @@ func (p *pushed) one(ctx context.Context, key string, node int) {
 }
 
 // behind is about how many jobs have not begun to run.
-func (k *soak) behind() int {
-	return int(k.pushed.count.Load()) + int(time.Since(k.began).Seconds()*float64(k.rate)*soakWritten) - k.ran()
+func (p *pushed) behind() int {
+	written := time.Since(p.k.began).Seconds() * float64(p.k.rate) * soakWritten
+	return int(p.count.Load()) + int(written) - p.k.ran()
 }
 
 // ran is how many jobs have begun to run.

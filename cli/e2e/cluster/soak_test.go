@@ -168,7 +168,9 @@ func (k *soak) run() {
 	kill, reload, sample := k.began.Add(around(killEvery)), k.began.Add(reloadEvery), k.began
 	var down *process
 	var up time.Time
-	for end := k.began.Add(k.lasts); time.Now().Before(end); pause(k.t.Context(), 200*time.Millisecond) {
+	// On a slow machine it lasts until each has happened.
+	for time.Since(k.began) < k.lasts || k.kills == 0 || k.reloads == 0 {
+		pause(k.t.Context(), 200*time.Millisecond)
 		now := time.Now()
 		if now.After(sample) {
 			sample = sample.Add(k.sampleEvery)
@@ -182,15 +184,15 @@ func (k *soak) run() {
 			continue
 		}
 		switch {
-		case now.After(reload):
-			reload = reload.Add(reloadEvery)
-			k.reload()
-			k.t.Logf("after %s: %d pushed, %d jobs ran, %d times killed", time.Since(k.began).Round(time.Second), k.pushed.count.Load(), k.ran(), k.kills)
 		case now.After(kill):
 			kill = now.Add(around(killEvery))
 			down, up = k.servers[unevenly(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
 			k.killNode(down.program)
 			k.kills++
+		case now.After(reload):
+			k.reload()
+			reload = time.Now().Add(reloadEvery)
+			k.t.Logf("after %s: %d pushed, %d jobs ran, %d times killed", time.Since(k.began).Round(time.Second), k.pushed.count.Load(), k.ran(), k.kills)
 		}
 	}
 	if down != nil {
