@@ -43,9 +43,9 @@ var notRun = map[string]string{
 	"make build": "TestMain has built the programs",
 	"make test":  "runs this test",
 	"cd docs/example-adapter && go test ./... && go run . config schema": "TestExampleAdapter does so",
-	"skadi jobs why CODE -c /etc/skadi/skadi.yaml":                      "needs the code of a job; TestServe runs it with one",
-	"systemctl start skadi":                                             "needs systemd; the server need not run for what comes after",
-	`sqlite3 /var/lib/skadi/skadi.db ".backup '/var/backups/skadi.db'"`: "needs sqlite3, which nothing else does",
+	"skadi jobs why CODE -c /etc/skadi/skadi.yaml":                       "needs the code of a job; TestServe runs it with one",
+	"systemctl start skadi":                                              "needs systemd; the server need not run for what comes after",
+	`sqlite3 /var/lib/skadi/skadi.db ".backup '/var/backups/skadi.db'"`:  "needs sqlite3, which nothing else does",
 }
 
 // services are commands that run until they are stopped, and what they say

@@ -76,7 +76,7 @@ var BadKinds = []string{
 	"edited",    // what was asked before, changed
 }
 
-// Unproven, in Harness.Without, says that the proof whose a call is stands in
+// Unproven in Harness.Without says that the proof whose a call is stands in
 // its body, so that one without headers is as good as any.
 const Unproven = "unproven"
 
