@@ -45,7 +45,11 @@ func (s sample) figures() []int { return []int{s.rss / 1024, s.goroutines, s.fil
 // sample takes the figures of all processes but one that is down.
 func (k *soak) sample(down *process) {
 	k.t.Helper()
-	k.accepted = append(k.accepted, int(k.pushed.count.Load()))
+	now, count := time.Now(), int(k.pushed.count.Load())
+	if !k.sampled.IsZero() {
+		k.rates = append(k.rates, int(float64(count-k.counted)/now.Sub(k.sampled).Seconds()))
+	}
+	k.sampled, k.counted = now, count
 	for _, p := range append(append([]*process{}, k.servers...), k.workers...) {
 		if p == down {
 			continue
@@ -151,14 +155,14 @@ func (k *soak) report(jobs int, o told, idle, settled []sample) {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	counts := k.slack.counts()
-	seconds := k.lasts.Seconds()
-	row("time, and messages a second wanted\t%s\t%d", k.lasts, k.rate)
+	seconds := k.took.Seconds()
+	row("time, and messages a second wanted\t%s\t%d", k.took.Round(time.Second), k.rate)
 	row("messages pushed, and a second\t%d\t%.0f", k.pushed.count.Load(), float64(k.pushed.count.Load())/seconds)
 	row("pushed again for want of an answer\t%d", k.pushed.repeats.Load())
 	row("written in Slack, and a second\t%d\t%.0f", o.asked, float64(o.asked)/seconds)
 	row("delivered by Slack again: on purpose, for want of an answer\t%d\t%d", counts["events again"], counts["events not taken"])
 	row("jobs, and a second\t%d\t%.0f", jobs, float64(jobs)/seconds)
-	row("pushed a second, from sample to sample, min / median / max\t%s", spread(k.rates()))
+	row("pushed a second, from sample to sample, min / median / max\t%s", spread(k.rates))
 	row("nodes killed, configs changed\t%d\t%d", k.kills, k.reloads)
 	row("calls of Slack, of which failed\t%d\t%d\t%.1f %%", counts["calls"], counts["failed"], 100*float64(counts["failed"])/float64(max(counts["calls"], 1)))
 	row("posts and edits that Slack took without saying so\t%d\t%d", counts["failed lost chat.postMessage"], counts["failed lost chat.update"])
@@ -201,15 +205,3 @@ func (k *soak) report(jobs int, o told, idle, settled []sample) {
 // soakSpare is how many goroutines and files a process may have more when all
 // is done: connections that are kept for a while.
 const soakSpare = 60
-
-// rates are how many messages a second were pushed between samples.
-func (k *soak) rates() []int {
-	var all []int
-	if len(k.accepted) < 2 {
-		return nil
-	}
-	for i, n := range k.accepted[1:] {
-		all = append(all, int(float64(n-k.accepted[i])/k.sampleEvery.Seconds()))
-	}
-	return all
-}

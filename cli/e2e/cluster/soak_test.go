@@ -62,9 +62,11 @@ type soak struct {
 	servers []*process
 	pushed  *pushed
 
-	sampleEvery    time.Duration
 	kills, reloads int
-	accepted       []int // at each sample
+	took           time.Duration
+	rates          []int // messages pushed a second, between samples
+	counted        int   // messages pushed at the last sample
+	sampled        time.Time
 	samples        []sample
 }
 
@@ -78,6 +80,7 @@ func TestSoak(t *testing.T) {
 	idle := k.idle()
 	k.run()
 	k.pushed.end()
+	k.took = time.Since(k.began)
 	k.slack.flooded()
 	k.settle()
 	settled := k.idle()
@@ -159,7 +162,7 @@ func (k *soak) run() {
 	k.t.Helper()
 	k.slack.ask("fail", map[string]any{"share": soakFails}, nil)
 	killEvery, reloadEvery := within(k.lasts/5, 4*time.Second, 30*time.Second), within(k.lasts/4, 4*time.Second, time.Minute)
-	k.sampleEvery = within(k.lasts/20, time.Second, 10*time.Second)
+	sampleEvery := within(k.lasts/20, time.Second, 10*time.Second)
 	k.began = time.Now()
 	written := int(float64(k.rate) * soakWritten)
 	k.slack.flood(written, k.lasts)
@@ -173,8 +176,8 @@ func (k *soak) run() {
 		pause(k.t.Context(), 200*time.Millisecond)
 		now := time.Now()
 		if now.After(sample) {
-			sample = sample.Add(k.sampleEvery)
 			k.sample(down)
+			sample = now.Add(sampleEvery)
 		}
 		if down != nil && now.After(up) {
 			k.startNode(down.program)
