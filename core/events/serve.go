@@ -69,6 +69,9 @@ func (s *server) drain(ctx context.Context) (n next, parked bool) {
 	for ctx.Err() == nil {
 		open, err := s.cfg.Store.Open(ctx, s.name(), openPage)
 		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
 			s.log.Warn("open events could not be read; trying again", "account", s.c.id.account, "err", err)
 			return next{parked: storeRetry}, true
 		}

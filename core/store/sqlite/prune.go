@@ -62,11 +62,12 @@ var (
 // Prune implements job.Store. It also removes what else is old: messages that
 // were told, keys of redelivered messages (not before 48 hours), lines of the
 // audit log (not before 90 days), and values that have run out.
-func (s *Store) Prune(ctx context.Context, finishedBefore time.Time, max int) (deleted int, err error) {
+func (s *Store) Prune(ctx context.Context, finishedBefore time.Time, max int) (int, error) {
 	if max <= 0 {
 		return 0, nil
 	}
-	err = s.write.do(ctx, &work{rows: 8 * max, do: func(t *tx) error {
+	var deleted int // the writer's until it is done, also if ctx ends before
+	err := s.write.do(ctx, &work{rows: 8 * max, do: func(t *tx) error {
 		var err error
 		deleted, err = t.prune(finishedBefore, int64(max))
 		return err
