@@ -323,7 +323,10 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 		t.Errorf("%d results were told again", again)
 	}
 	s := w.state()
-	if s.Tokens != 3 { // the test spent one
+	// The test spent the first. It is renewed once, if anything had to be told
+	// after it: what is told within its call needs none.
+	renewed := min(len(s.Refused), 1)
+	if s.Tokens != 2+renewed {
 		t.Errorf("the far side says %+v", s)
 	}
 	t.Logf("%d callbacks taken in %.1f s with a server killed among them, %d delivered again, %d forged; all told after %.1f s by %d messages, %d of them within their call and %d a second time; tokens %d, refused %v",
