@@ -43,7 +43,7 @@ type Adapter struct {
 	threads *marks // the threads where Skadi takes part
 	member  *marks // the conversations that Skadi is a member of
 	// strangers are those whose requests are not Slack's.
-	strangers rarely
+	strangers chat.Rarely
 	// stagger is how long the second connection of Socket Mode waits for the
 	// first, so that Slack does not refresh both at the same moment.
 	stagger time.Duration

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync"
-	"time"
 )
 
 // maxBody bounds a request, and a message of Socket Mode. The largest is a
@@ -54,7 +52,7 @@ func (a *Adapter) signed(handle func(ctx context.Context, body []byte) verdict) 
 func (a *Adapter) answer(w http.ResponseWriter, r *http.Request, v verdict) {
 	if v.why != nil {
 		level := slog.LevelWarn
-		if v.stranger && !a.strangers.tell(a.env.Clock()) {
+		if v.stranger && !a.strangers.Tell(a.env.Clock()) {
 			level = slog.LevelDebug // anybody can call
 		}
 		a.env.Logger.Log(r.Context(), level, "a request was not taken", "path", r.URL.Path, "status", v.status, "err", v.why)
@@ -78,26 +76,6 @@ func (a *Adapter) answer(w http.ResponseWriter, r *http.Request, v verdict) {
 			a.env.Logger.Warn("an answer to Slack was not sent", "err", err)
 		}
 	}
-}
-
-// strangersEvery is how often the log says that requests are not Slack's.
-const strangersEvery = time.Minute
-
-// rarely keeps something from being told too often.
-type rarely struct {
-	mu   sync.Mutex
-	last time.Time
-}
-
-// tell reports whether it is time to tell it again.
-func (r *rarely) tell(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.last).Abs() < strangersEvery {
-		return false
-	}
-	r.last = now
-	return true
 }
 
 // postedEvent takes the body of a call to events.

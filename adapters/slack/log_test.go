@@ -35,7 +35,7 @@ func TestStrangersFillNoLog(t *testing.T) {
 		call("{}", http.StatusUnauthorized)
 		call(long, http.StatusRequestEntityTooLarge)
 	}
-	now = now.Add(strangersEvery + time.Second)
+	now = now.Add(chat.StrangersEvery + time.Second)
 	call("{}", http.StatusUnauthorized)
 	call(long, http.StatusRequestEntityTooLarge)
 	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "signing_secret") {

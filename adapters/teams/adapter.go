@@ -38,7 +38,7 @@ type Adapter struct {
 	framework *core.BotFrameworkAdapter
 	validator *validator
 	// strangers are those whose calls do not prove to be the Bot Framework's.
-	strangers rarely
+	strangers chat.Rarely
 }
 
 var (

@@ -76,7 +76,7 @@ func (a *Adapter) deny(ctx context.Context, w http.ResponseWriter, err error) ve
 		level, text = slog.LevelError, "a message cannot be checked now"
 	}
 	var s *stranger
-	if errors.As(err, &s) && !a.strangers.tell(a.env.Clock()) {
+	if errors.As(err, &s) && !a.strangers.Tell(a.env.Clock()) {
 		level = slog.LevelDebug // anybody can call
 	}
 	a.env.Logger.Log(ctx, level, text, "status", status, "err", err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // Strangers can call as often as they like, and fill no log.
@@ -22,7 +24,7 @@ func TestStrangersFillNoLog(t *testing.T) {
 	for range 50 {
 		call()
 	}
-	now = now.Add(strangersEvery + time.Second)
+	now = now.Add(chat.StrangersEvery + time.Second)
 	call()
 	assert.Equal(t, 2, strings.Count(r.log.String(), "does not prove"), r.log)
 }

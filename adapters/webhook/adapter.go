@@ -31,7 +31,7 @@ type Adapter struct {
 	scheme scheme
 	rules  []rule
 	// strangers are those whose calls are not signed.
-	strangers rarely
+	strangers chat.Rarely
 }
 
 // rule is a Rule that was compiled.

@@ -181,7 +181,7 @@ func (a *Adapter) reply(w http.ResponseWriter, r *http.Request, v answer) {
 		switch {
 		case v.status == http.StatusServiceUnavailable:
 			level = slog.LevelError
-		case v.stranger && !a.strangers.tell(a.env.Clock()):
+		case v.stranger && !a.strangers.Tell(a.env.Clock()):
 			level = slog.LevelDebug // anybody can call
 		}
 		a.env.Logger.Log(r.Context(), level, "a webhook call was not taken", "status", v.status, "err", v.err)

@@ -335,7 +335,7 @@ func TestStrangersFillNoLog(t *testing.T) {
 		code, _ := d.deliver(call)
 		assert.Equal(t, http.StatusUnauthorized, code)
 	}
-	d.now = d.now.Add(strangersEvery + time.Second)
+	d.now = d.now.Add(chat.StrangersEvery + time.Second)
 	_, _ = d.deliver(call)
 	assert.Equal(t, 2, strings.Count(d.log.String(), "was not taken"), d.log.String())
 }

@@ -9,11 +9,9 @@ package official
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/silenceper/wechat/v2/cache"
 	"github.com/silenceper/wechat/v2/credential"
 
@@ -58,7 +56,7 @@ type Adapter struct {
 	// patience is how long an answer is waited for within a call.
 	patience time.Duration
 	// strangers are those whose calls do not prove to be Tencent's.
-	strangers rarely
+	strangers chat.Rarely
 }
 
 var (
@@ -121,30 +119,11 @@ func (a *Adapter) Run(ctx context.Context) error {
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	retry := backoff.NewExponentialBackOff()
-	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
-	for {
-		err := a.api.LogIn(ctx)
-		var failed *chat.SendError
-		switch {
-		case err == nil:
-			a.env.Logger.Info("logged in to WeChat", "app", a.cfg.AppID)
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &failed) && (failed.Class == chat.Auth || failed.Class == chat.Permanent):
-			return err
-		}
-		wait := min(max(retry.NextBackOff(), chat.Classify(err).RetryAfter), waitMost)
-		a.env.Logger.Warn("WeChat gives no access token; trying again", "err", err, "in", wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
+	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env.Logger, nil)
+	if err == nil {
+		a.env.Logger.Info("logged in to WeChat", "app", a.cfg.AppID)
 	}
+	return err
 }
 
 // Handler implements chat.Pushed. It serves the callback address of the account.

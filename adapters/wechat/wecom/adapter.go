@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/silenceper/wechat/v2/cache"
 	"github.com/silenceper/wechat/v2/credential"
 
@@ -54,7 +53,7 @@ type Adapter struct {
 	api       *tencent.Client
 	pace      pace
 	progress  progress
-	strangers rarely
+	strangers chat.Rarely
 }
 
 var (
@@ -98,31 +97,11 @@ func (a *Adapter) Run(ctx context.Context) error {
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	retry := backoff.NewExponentialBackOff()
-	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
-	for {
-		err := mendable(a.api.LogIn(ctx))
-		if err == nil {
-			a.env.Logger.Info("logged in to WeCom", "corp", a.cfg.CorpID, "agent", a.cfg.AgentID)
-			return nil
-		}
-		failed := chat.Classify(err)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case failed.Class == chat.Auth || failed.Class == chat.Permanent:
-			return err
-		}
-		wait := min(max(retry.NextBackOff(), failed.RetryAfter), waitMost)
-		a.env.Logger.Warn("WeCom gives no access token; trying again", "err", err, "in", wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
+	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env.Logger, mendable)
+	if err == nil {
+		a.env.Logger.Info("logged in to WeCom", "corp", a.cfg.CorpID, "agent", a.cfg.AgentID)
 	}
+	return err
 }
 
 // Handler implements chat.Pushed.

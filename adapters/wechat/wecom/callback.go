@@ -116,7 +116,7 @@ func (a *Adapter) deny(ctx context.Context, w http.ResponseWriter, err error) {
 	}
 	level := slog.LevelWarn
 	var s *signed
-	if !errors.As(err, &s) && !a.strangers.tell(a.env.Clock()) {
+	if !errors.As(err, &s) && !a.strangers.Tell(a.env.Clock()) {
 		level = slog.LevelDebug // anybody can call
 	}
 	a.env.Logger.Log(ctx, level, "a call was refused", "status", status, "err", err)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,14 +35,9 @@ type workspace struct {
 // Slack's limit of some 50 a minute it would take hours until all jobs are told.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
-	node, npm := throwaway.Program(t, "node", "nodejs"), throwaway.Program(t, "npm", "npm")
+	node := throwaway.Program(t, "node", "nodejs")
 	dir := filepath.Join(t.TempDir(), "slack")
-	if err := throwaway.InstallNPM(npm, farside, dir); err != nil {
-		if os.Getenv("SKADI_TEST_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	throwaway.NPM(t, farside, dir)
 	p := newProgram(t, t.TempDir(), "slack", node, filepath.Join(dir, "slack.js"))
 	p.start()
 	w := &workspace{t: t}
