@@ -130,6 +130,16 @@ func (b *bench) asynqLife(ctx context.Context) (outcome, error) {
 	return b.asynqRun(ctx, asynqLoad{Jobs: b.jobs, Producers: 50, Workers: 50})
 }
 
+// asynqSynced is asynq whose tasks are as safe as Skadi's jobs: each write is on
+// the disk before it is answered.
+func (b *bench) asynqSynced(ctx context.Context) (o outcome, err error) {
+	err = b.redis.synced(ctx, func() error {
+		o, err = b.asynqLife(ctx)
+		return err
+	})
+	return o, err
+}
+
 // kind is one kind of load.
 type kind struct {
 	name string

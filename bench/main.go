@@ -79,7 +79,7 @@ func run(ctx context.Context) (err error) {
 	dir := flag.String("dir", os.TempDir(), "where databases are put; it should be a disk and not memory")
 	skadi := flag.String("skadi", "", "a skadi binary to measure instead of building one")
 	agentd := flag.String("agentd", "", "an agentd binary to measure instead of building one")
-	kinds := flag.String("kinds", "", "the loads of the part life, of asynq, plain, asynq+result, floor, confirmed and batch, and of the part production, whose whole life alone is measured then, of asynq, river, mysql and river-many, with commas between them")
+	kinds := flag.String("kinds", "", "the loads of the part life, of asynq, plain, asynq+result, floor, confirmed and batch, and of the part production, whose whole life alone is measured then, of asynq, asynq-fsync, river, river-many and mysql, with commas between them")
 	flag.IntVar(&b.runs, "runs", 5, "how often the whole life is measured")
 	flag.IntVar(&b.jobs, "jobs", 30_000, "the jobs of one run of the whole life")
 	flag.BoolVar(&b.short, "short", false, "take a quick look only")

@@ -75,6 +75,7 @@ func (p *production) life(ctx context.Context) error {
 			spent = append(spent, u)
 			return o, err
 		}},
+		{"asynq-fsync", p.asynqSynced},
 	}
 	if p.pg != nil {
 		tuned := riverLoad{Jobs: p.jobs, Producers: 50, Workers: 100, Batch: 1, Cooldown: time.Millisecond}
@@ -94,6 +95,7 @@ func (p *production) life(ctx context.Context) error {
 		return nil
 	}
 	p.table.add(row{what: "MariaDB and Redis, one node", asked: "1.5× passes, 2.5× is the goal"}.against(ours, "asynq", rates["asynq"], 1.5, 2.5))
+	p.table.add(row{what: "beside asynq that syncs each write too"}.against(ours, "asynq", rates["asynq-fsync"], 0, 0))
 	p.table.add(row{what: "beside river, one Insert per job", asked: "3× passes, 5× is the goal"}.against(ours, "river", rates["river"], 3, 5))
 	p.table.add(row{what: "beside river, InsertManyFast of 100"}.against(ours, "river", rates["river-many"], 0, 0))
 	p.spent("one node", spent)

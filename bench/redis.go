@@ -71,3 +71,17 @@ func (r *redisServer) empty(ctx context.Context) error {
 	defer func() { _ = c.Close() }()
 	return c.FlushAll(ctx).Err()
 }
+
+// synced has it sync its append-only file at each write while f runs, as
+// Skadi's database does at each commit.
+func (r *redisServer) synced(ctx context.Context, f func() error) error {
+	set := func(ctx context.Context, policy string) error {
+		c := redis.NewClient(&redis.Options{Addr: r.addr})
+		defer func() { _ = c.Close() }()
+		return c.ConfigSet(ctx, "appendfsync", policy).Err()
+	}
+	if err := set(ctx, "always"); err != nil {
+		return err
+	}
+	return errors.Join(f(), set(context.WithoutCancel(ctx), "everysec"))
+}
