@@ -32,7 +32,8 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	if err != nil {
 		return chat.MessageRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
 	}
-	if c.API == "" || c.Words && m.Card != nil {
+	// The newest status counts, so none may come after how a job ended.
+	if c.API == "" || c.Words && m.Card != nil || m.Continues {
 		a.env.Logger.DebugContext(ctx, "nobody is told", "message", m.ID, "text", oneLine(m.Text, maxDescription))
 		return chat.MessageRef{ID: m.ID}, nil
 	}

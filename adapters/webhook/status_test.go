@@ -108,6 +108,21 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// TestStatusStays leaves out what goes on with a message: else the rest of a
+// failed job's output would turn its commit green.
+func TestStatusStays(t *testing.T) {
+	t.Parallel()
+	for provider, file := range sources {
+		a := answered(t, provider, time.Now(), func(*http.Request, string) (int, http.Header, string) {
+			t.Error("the API was called")
+			return http.StatusCreated, nil, `{"id": 1}`
+		})
+		ref, err := a.Send(t.Context(), chat.Outbound{ID: "e.2", To: to(t, a, file), Text: "and more of it", Continues: true})
+		require.NoError(t, err)
+		assert.Equal(t, "e.2", ref.ID)
+	}
+}
+
 // TestClasses sorts the answers that the two servers document.
 func TestClasses(t *testing.T) {
 	t.Parallel()

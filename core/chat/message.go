@@ -179,6 +179,8 @@ type Outbound struct {
 	Text string
 	// Card is set on messages about a job and carries the same as Text.
 	Card *Card
+	// Continues is set when Text goes on where the message before it ended.
+	Continues bool
 	// Refused is set when the message that Text answers was not carried out:
 	// not allowed, not understood, or impossible.
 	Refused bool

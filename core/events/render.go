@@ -79,7 +79,7 @@ func split(m *chat.Outbound, s shown, caps chat.Capabilities, n int) (rest []cha
 	}
 	m.Text, m.Card = parts[0], whole.Card
 	for i, text := range parts[1:] {
-		rest = append(rest, chat.Outbound{ID: fmt.Sprintf("%s.%d", m.ID, i+2), To: m.To, Text: text})
+		rest = append(rest, chat.Outbound{ID: fmt.Sprintf("%s.%d", m.ID, i+2), To: m.To, Text: text, Continues: true})
 	}
 	return rest
 }

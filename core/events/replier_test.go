@@ -212,6 +212,9 @@ func TestTextsAreCutIntoPieces(t *testing.T) {
 			if len(m.Text) > 100 {
 				t.Errorf("a piece has %d bytes", len(m.Text))
 			}
+			if m.Continues != (len(ids) > 0) {
+				t.Errorf("message %s continues one: %t", m.ID, m.Continues)
+			}
 			ids[m.ID] = true
 		}
 		if len(ids) != 3 || !strings.HasSuffix(all[2].Text, "…") {

@@ -136,7 +136,7 @@ func (s *server) tellText(ctx context.Context, st step, n int) error {
 		m.Text = text
 		if i > 0 {
 			m.ID = fmt.Sprintf("%s.%d", e.ID(), i+1)
-			m.Mention = nil
+			m.Mention, m.Continues = nil, true
 		}
 		if _, err := s.send(ctx, m); err != nil {
 			return err
