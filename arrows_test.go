@@ -21,6 +21,7 @@ var arrows = []struct{ from, to string }{
 	{".", "adapters cli"},
 	{"cli", "adapters/teams adapters/terminal agentd/agent config config/strictyaml core/* core/chat/* core/queue/redis core/store/* internal/service migrations"},
 	{"cli/e2e", "core/agentapi"},
+	{"cli/e2e/programs", "core/agentapi internal/throwaway"},
 	{"cli/e2e/chats", ""},
 	{"cli/e2e/mail", ""},
 	{"cli/e2e/cluster", ""},

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // isPipeline reports whether a block of YAML is read by a CI system.
@@ -27,7 +29,7 @@ func (n *newcomer) pipeline(b block) {
 	n.t.Helper()
 	n.server()
 	n.deployer()
-	program := filepath.Join(bin, "skadi")
+	program := programs.Path("skadi")
 	data, err := os.ReadFile(program)
 	if err != nil {
 		n.t.Fatal(err)
@@ -94,7 +96,7 @@ commands:
     args: [{name: version, pattern: 'v[0-9.]+'}]
     argv: [echo, deploying, "{version}"]
 `, filepath.Join(n.dir, "agentd-state"))))
-	startIn(n.t, n.dir, n.env, filepath.Join(bin, "agentd"), "run", "-c", "agentd.yaml").sees("online")
+	startIn(n.t, n.dir, n.env, programs.Path("agentd"), "run", "-c", "agentd.yaml").sees("online")
 }
 
 // says runs a script and returns what it printed.

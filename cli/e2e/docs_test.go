@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -153,11 +154,11 @@ func (n *newcomer) withServers() {
 func newNewcomer(t *testing.T) *newcomer {
 	t.Helper()
 	n := &newcomer{t: t, dir: t.TempDir()}
-	if err := os.Symlink(bin, filepath.Join(n.dir, "dist")); err != nil {
+	if err := os.Symlink(programs.Dir(), filepath.Join(n.dir, "dist")); err != nil {
 		t.Fatal(err)
 	}
 	n.env = environment(t, []string{
-		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
+		"PATH=" + programs.Dir() + string(os.PathListSeparator) + os.Getenv("PATH"), "TERM=xterm-256color",
 		"WECOM_SECRET=secret", "WECOM_TOKEN=secret", "WECOM_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
 		"WECHAT_APP_SECRET=secret", "WECHAT_TOKEN=secret", "WECHAT_AES_KEY=jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
 		"ROBOT_WEBHOOK=https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=secret",
@@ -165,7 +166,7 @@ func newNewcomer(t *testing.T) *newcomer {
 		"GITHUB_WEBHOOK_SECRET=secret-of-github", "GITHUB_STATUS_TOKEN=ghp_secret", "BUILDS_SECRET=secret-of-builds",
 		"SKADI_CALLBACK_SECRET=whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
 		"INBOX_PASSWORD=secret", "INBOX_CLIENT_SECRET=secret", "GMAIL_CLIENT_SECRET=secret", "GMAIL_REFRESH_TOKEN=secret",
-		"GOFLAGS=-buildvcs=false " + strings.Join(buildFlags, " "),
+		"GOFLAGS=-buildvcs=false " + strings.Join(programs.BuildFlags, " "),
 	})
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		out, err := exec.Command("go", "env", name).Output()
@@ -212,7 +213,7 @@ func (n *newcomer) server() {
 	file := filepath.Join(n.dir, "up.yaml")
 	writeText(n.t, file, "store: {path: state/skadi.db}\n"+
 		"access: {rules: [{who: [\"token:ci\"], agents: [\"*\"], may: [\"**\"]}]}\n")
-	n.serve(startTTYIn(n.t, n.dir, n.env, filepath.Join(bin, "skadi"),
+	n.serve(startTTYIn(n.t, n.dir, n.env, programs.Path("skadi"),
 		"up", "-c", file, "--data", filepath.Join(n.dir, "state"), "--listen", "127.0.0.1:0"))
 }
 
@@ -340,12 +341,12 @@ func (n *newcomer) service(at, line, says string) {
 		}
 	case strings.Contains(line, "skadi up"):
 		// The document's address may be taken here.
-		n.serve(startTTYIn(n.t, n.dir, n.env, filepath.Join(bin, "skadi"), append(words[1:], "--listen", "127.0.0.1:0")...))
+		n.serve(startTTYIn(n.t, n.dir, n.env, programs.Path("skadi"), append(words[1:], "--listen", "127.0.0.1:0")...))
 	case strings.Contains(line, "agentd run"):
 		n.agentd(says)
 	default:
 		n.prepare(line)
-		n.serving = startIn(n.t, n.dir, n.env, filepath.Join(bin, filepath.Base(words[0])), words[1:]...)
+		n.serving = startIn(n.t, n.dir, n.env, programs.Path(filepath.Base(words[0])), words[1:]...)
 		n.serving.sees(says)
 	}
 }
@@ -355,7 +356,7 @@ func (n *newcomer) agentd(says string) {
 	n.t.Helper()
 	n.server()
 	n.writeAgentd()
-	p := startIn(n.t, n.dir, n.env, filepath.Join(bin, "agentd"), "run", "-c", filepath.Join(n.dir, "agentd.yaml"))
+	p := startIn(n.t, n.dir, n.env, programs.Path("agentd"), "run", "-c", filepath.Join(n.dir, "agentd.yaml"))
 	p.sees(says)
 	n.up.types("web-1 deploy v1.2.3")
 	n.up.sees("  deploying v1.2.3")
@@ -384,7 +385,7 @@ func (n *newcomer) yaml(b block) {
 		if _, err := os.Stat(filepath.Join(n.dir, "web-1.token")); err != nil {
 			writeText(n.t, filepath.Join(n.dir, "web-1.token"), "skd_none\n")
 		}
-		n.bash(b.at, filepath.Join(bin, "agentd")+" check -c agentd.yaml")
+		n.bash(b.at, programs.Path("agentd")+" check -c agentd.yaml")
 		return
 	}
 	writeCertificate(n.t, n.dir)
@@ -397,7 +398,7 @@ func (n *newcomer) yaml(b block) {
 		file = "other.yaml" // an alternative, of which the next commands do not know
 	}
 	writeText(n.t, filepath.Join(n.dir, file), n.replacer.Replace(b.text))
-	n.bash(b.at, filepath.Join(bin, "skadi")+" config check -c "+file)
+	n.bash(b.at, programs.Path("skadi")+" config check -c "+file)
 }
 
 // goCode builds a whole program, and reads a piece of one.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // TestExampleAdapter is somebody who has an adapter of their own: in a module
@@ -18,8 +20,8 @@ func TestExampleAdapter(t *testing.T) {
 	t.Parallel()
 	const program = "skadi-mattermost"
 	inExample(t, "vet", "./...")
-	inExample(t, append(append([]string{"test"}, buildFlags...), "./...")...)
-	inExample(t, append(append([]string{"build"}, buildFlags...), "-o", filepath.Join(bin, program), ".")...)
+	inExample(t, append(append([]string{"test"}, programs.BuildFlags...), "./...")...)
+	inExample(t, append(append([]string{"build"}, programs.BuildFlags...), "-o", programs.Path(program), ".")...)
 
 	secrets := []string{"MATTERMOST_BOT_TOKEN=secretsecretofthebot000000", "MATTERMOST_WEBHOOK_TOKEN=secretsecretofthehook00000"}
 	file := filepath.Join(t.TempDir(), "skadi.yaml")

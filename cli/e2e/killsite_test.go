@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -231,7 +232,7 @@ func (s *killSite) eventually(what string, try func(context.Context) error) {
 }
 
 func (v *victim) start() error {
-	v.cmd = exec.Command(filepath.Join(bin, v.name), v.args...)
+	v.cmd = exec.Command(programs.Path(v.name), v.args...)
 	v.cmd.Env, v.cmd.Stdout, v.cmd.Stderr = v.env, v.log, v.log
 	return v.cmd.Start()
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,34 +17,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letserverrun/skadi/internal/throwaway"
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // patience is how long a test waits for something that should come at once.
 // Nothing is judged by it.
 const patience = 2 * time.Minute
 
-// bin is the folder of the programs under test.
-var bin string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "skadi-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	bin = dir
-	args := append([]string{"build"}, buildFlags...)
-	build := exec.Command("go", append(args, "-o", dir+string(os.PathSeparator), "../..", "../../agentd")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return throwaway.Wrap(m).Run()
-}
+func TestMain(m *testing.M) { os.Exit(programs.Main(m, nil)) }
 
 // result is what a program that ended left behind.
 type result struct {
@@ -68,7 +47,7 @@ func programIn(t *testing.T, name, stdin string, env []string, args ...string) r
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
+	cmd := exec.CommandContext(ctx, programs.Path(name), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	cmd.Env = environment(t, env)
@@ -83,17 +62,11 @@ func programIn(t *testing.T, name, stdin string, env []string, args ...string) r
 	return result{code: cmd.ProcessState.ExitCode(), stdout: out.String(), stderr: errs.String()}
 }
 
-// environment is this process's, with a home of its own and no setting of
-// Skadi's.
+// environment is this process's, with a home of its own, no setting of Skadi's,
+// and more.
 func environment(t *testing.T, more []string) []string {
 	t.Helper()
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "SKADI_") && !strings.HasPrefix(v, "HOME=") && !strings.HasPrefix(v, "XDG_") {
-			env = append(env, v)
-		}
-	}
-	return append(append(env, "HOME="+t.TempDir()), more...)
+	return programs.Environment(t.TempDir(), more...)
 }
 
 // expect fails the test unless the exit code is code.
@@ -130,7 +103,7 @@ type process struct {
 // start runs a program until the test ends.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
-	return startIn(t, "", environment(t, env), filepath.Join(bin, name), args...)
+	return startIn(t, "", environment(t, env), programs.Path(name), args...)
 }
 
 // startIn is start in a folder and an environment.

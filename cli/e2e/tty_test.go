@@ -5,11 +5,12 @@ package e2e
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
 
 	"github.com/creack/pty"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // terminal is a program that runs in a terminal of its own.
@@ -21,7 +22,7 @@ type terminal struct {
 // startTTY runs a program in a terminal until the test ends.
 func startTTY(t *testing.T, name string, args ...string) *terminal {
 	t.Helper()
-	return startTTYIn(t, "", environment(t, []string{"TERM=xterm-256color"}), filepath.Join(bin, name), args...)
+	return startTTYIn(t, "", environment(t, []string{"TERM=xterm-256color"}), programs.Path(name), args...)
 }
 
 // startTTYIn is startTTY in a folder and an environment.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"testing"
 )
 
 // busAbove is how far above its port a Redis Cluster node has its bus.
@@ -22,6 +23,17 @@ func freePort() (int, error) {
 		}
 	}
 	return 0, errors.New("found no free port between 10000 and 20000")
+}
+
+// Address returns an address of 127.0.0.1 that nobody listens on, and that no
+// outgoing connection gets hold of while a server there is down.
+func Address(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loopback(port)
 }
 
 func isFree(port int) bool {

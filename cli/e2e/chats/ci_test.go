@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -54,7 +55,7 @@ func newCISite(t *testing.T) *ciSite {
 	github.ask("setup", map[string]string{"token": ciToken, "callbackSecret": ciSigning}, nil)
 	s := &ciSite{slackSite: newSlackSite(t, "http"), github: github}
 	config, err := os.ReadFile(s.config)
-	must(t, err)
+	programs.Must(t, err)
 	account := fmt.Sprintf(`adapters:
   - name: github
     kind: webhook
@@ -102,9 +103,9 @@ func newCISite(t *testing.T) *ciSite {
 func recorded(t *testing.T, name string, changes map[string]any) map[string]any {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "adapters", "webhook", "testdata", "github", name+".json"))
-	must(t, err)
+	programs.Must(t, err)
 	var payload map[string]any
-	must(t, json.Unmarshal(data, &payload))
+	programs.Must(t, json.Unmarshal(data, &payload))
 	for path, value := range changes {
 		at := payload
 		keys := strings.Split(path, ".")
@@ -159,7 +160,7 @@ func (s *ciSite) deliver(d delivery, status int, words ...string) {
 func (s *ciSite) statuses(sha string, want ...string) commitStatus {
 	s.t.Helper()
 	var all []commitStatus
-	eventually(s.t, fmt.Sprintf("the states %q of %s", want, sha), func(ctx context.Context) error {
+	programs.Eventually(s.t, fmt.Sprintf("the states %q of %s", want, sha), func(ctx context.Context) error {
 		if err := s.github.tryAsk(ctx, "statuses", map[string]string{"repo": "acme/shop", "sha": sha}, &all); err != nil {
 			return err
 		}
@@ -167,8 +168,8 @@ func (s *ciSite) statuses(sha string, want ...string) commitStatus {
 		for _, one := range all {
 			states = append(states, one.State)
 		}
-		if !slices.Equal(slices.Compact(states), want) {
-			return fmt.Errorf("it has %q", states)
+		if states = slices.Compact(states); !slices.Equal(states, want) {
+			return fmt.Errorf("it has %+v", all)
 		}
 		return nil
 	})
@@ -179,7 +180,7 @@ func (s *ciSite) statuses(sha string, want ...string) commitStatus {
 func (s *ciSite) told(words ...string) slackMessage {
 	s.t.Helper()
 	var found slackMessage
-	eventually(s.t, fmt.Sprintf("a message with %q", words), func(ctx context.Context) error {
+	programs.Eventually(s.t, fmt.Sprintf("a message with %q", words), func(ctx context.Context) error {
 		var all []slackMessage
 		if err := s.far.tryAsk(ctx, "channel", map[string]string{"channel": "C1"}, &all); err != nil {
 			return err
@@ -199,7 +200,7 @@ func (s *ciSite) told(words ...string) slackMessage {
 func (s *ciSite) callback(id string) called {
 	s.t.Helper()
 	var found called
-	eventually(s.t, "the callback of "+id, func(ctx context.Context) error {
+	programs.Eventually(s.t, "the callback of "+id, func(ctx context.Context) error {
 		var all []called
 		if err := s.github.tryAsk(ctx, "callbacks", struct{}{}, &all); err != nil {
 			return err
@@ -359,8 +360,8 @@ func TestCIAttacks(t *testing.T) {
 // logged waits until the server's log has the words.
 func (s *ciSite) logged(words string) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("%q in the log", words), func(context.Context) error {
-		if !strings.Contains(s.server.printed(), words) {
+	programs.Eventually(s.t, fmt.Sprintf("%q in the log", words), func(context.Context) error {
+		if !strings.Contains(s.server.Printed(), words) {
 			return errors.New("it is not there")
 		}
 		return nil

@@ -3,20 +3,17 @@
 package chats
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 // site is a server with its state in a folder of its own, and one agent.
@@ -25,8 +22,8 @@ type site struct {
 	dir    string
 	addr   string // where the server listens, also after a restart
 	config string
-	server *program
-	agentd *program
+	server *programs.Program
+	agentd *programs.Program
 	client *agentapi.Client // with an admin's token
 }
 
@@ -69,7 +66,7 @@ func newSite(t *testing.T, adapters, rules string) *site {
 // newSiteOn is newSite in a folder, with these lines for the store and the queue.
 func newSiteOn(t *testing.T, dir, store, adapters, rules string) *site {
 	t.Helper()
-	s := &site{t: t, dir: dir, addr: freeAddress(t)}
+	s := &site{t: t, dir: dir, addr: throwaway.Address(t)}
 	s.config = filepath.Join(s.dir, "skadi.yaml")
 	s.write("skadi.yaml", fmt.Sprintf(`listen: %s
 public_url: http://%[1]s
@@ -83,15 +80,15 @@ access: {rules: %s}
 	client, err := agentapi.NewClient(agentapi.ClientConfig{
 		Server: "http://" + s.addr, Token: s.skadi("tokens", "create", "test", "--role", "admin", "-c", s.config),
 	})
-	must(t, err)
+	programs.Must(t, err)
 	t.Cleanup(client.CloseIdle)
 	s.client = client
 
 	s.write("token", s.skadi("agents", "create", agentName, "-c", s.config))
 	s.write("run.sh", script)
 	s.write("agentd.yaml", fmt.Sprintf(agentConfig, s.addr, filepath.Join(s.dir, "agentd"), filepath.Join(s.dir, "run.sh"), s.dir))
-	s.server = newProgram(t, s.dir, "server", nil, filepath.Join(bin, "skadi"), "serve", "-c", s.config)
-	s.agentd = newProgram(t, s.dir, "agentd", nil, filepath.Join(bin, "agentd"), "run", "-c", filepath.Join(s.dir, "agentd.yaml"))
+	s.server = programs.New(t, s.dir, "server", "skadi", "serve", "-c", s.config)
+	s.agentd = programs.New(t, s.dir, "agentd", "agentd", "run", "-c", filepath.Join(s.dir, "agentd.yaml"))
 	return s
 }
 
@@ -99,15 +96,15 @@ access: {rules: %s}
 func (s *site) start() {
 	s.t.Helper()
 	s.startServer()
-	s.agentd.start()
+	s.agentd.Start()
 	s.online()
 }
 
 // startServer starts the server and waits until it serves.
 func (s *site) startServer() {
 	s.t.Helper()
-	s.server.start()
-	eventually(s.t, "the server to serve", func(ctx context.Context) error {
+	s.server.Start()
+	programs.Eventually(s.t, "the server to serve", func(ctx context.Context) error {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/readyz", http.NoBody)
 		if err != nil {
 			return err
@@ -127,7 +124,7 @@ func (s *site) startServer() {
 // online waits until the agent is.
 func (s *site) online() {
 	s.t.Helper()
-	eventually(s.t, "the agent to be online", func(ctx context.Context) error {
+	programs.Eventually(s.t, "the agent to be online", func(ctx context.Context) error {
 		agents, err := s.client.Agents(ctx)
 		if err == nil && (len(agents) != 1 || !agents[0].Online) {
 			err = fmt.Errorf("agents: %+v", agents)
@@ -142,31 +139,13 @@ func (s *site) release(key string) { s.write(key+".go", "") }
 // executions returns how often each job began to run, by its ID.
 func (s *site) executions() map[string]int {
 	s.t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.dir, "runs"))
-	if !os.IsNotExist(err) {
-		must(s.t, err)
-	}
-	began := map[string]int{}
-	for id := range strings.FieldsSeq(string(data)) {
-		began[id]++
-	}
-	return began
+	return programs.Executions(s.t, filepath.Join(s.dir, "runs"))
 }
 
 // jobs returns all jobs, the newest first.
 func (s *site) jobs() []agentapi.Job {
 	s.t.Helper()
-	var all []agentapi.Job
-	filter := agentapi.JobFilter{Limit: 200}
-	for {
-		page, err := s.client.Jobs(s.t.Context(), filter)
-		must(s.t, err)
-		all = append(all, page.Jobs...)
-		if page.NextCursor == "" {
-			return all
-		}
-		filter.Cursor = page.NextCursor
-	}
+	return programs.Jobs(s.t, s.client)
 }
 
 // settled waits until there are so many jobs and all are final, and checks that
@@ -174,7 +153,7 @@ func (s *site) jobs() []agentapi.Job {
 func (s *site) settled(want int) []agentapi.Job {
 	s.t.Helper()
 	var jobs []agentapi.Job
-	eventually(s.t, fmt.Sprintf("%d final jobs", want), func(context.Context) error {
+	programs.Eventually(s.t, fmt.Sprintf("%d final jobs", want), func(context.Context) error {
 		jobs = s.jobs()
 		open := 0
 		for _, j := range jobs {
@@ -202,36 +181,10 @@ func (s *site) settled(want int) []agentapi.Job {
 // skadi runs a command to its end and returns what it printed.
 func (s *site) skadi(args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "skadi"), args...)
-	cmd.Env = environment(s.dir)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		s.t.Fatalf("skadi %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.Bytes())
-	}
-	return strings.TrimSpace(string(out))
+	return programs.Skadi(s.t, s.dir, args...)
 }
 
 func (s *site) write(name, text string) {
 	s.t.Helper()
-	must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
-}
-
-// freeAddress returns an address of 127.0.0.1 that nobody listens on. Its port
-// is below the range of outgoing connections, so that it stays free while the
-// server is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(10_000)))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port between 20000 and 30000 is free")
-	return ""
+	programs.Must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
 }

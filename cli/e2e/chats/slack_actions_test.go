@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // click has somebody press a button of a message, so many times at once.
@@ -28,7 +30,7 @@ func (s *slackSite) click(channel string, m slackMessage, user, label string, ti
 func (s *slackSite) card(one said, nth int, words ...string) slackMessage {
 	s.t.Helper()
 	var m slackMessage
-	eventually(s.t, fmt.Sprintf("a card with %q", words), func(context.Context) error {
+	programs.Eventually(s.t, fmt.Sprintf("a card with %q", words), func(context.Context) error {
 		all := slices.DeleteFunc(s.thread(one).Told, func(m slackMessage) bool { return !strings.Contains(m.Words, "asked by") })
 		if len(all) <= nth {
 			return fmt.Errorf("there are %d cards", len(all))
@@ -105,7 +107,7 @@ func TestSlackCommand(t *testing.T) {
 			// Where the bot is no member, the asker alone is answered.
 			command("C9", "web-1 run wait aside")
 			s.release("aside")
-			eventually(t, "the answer at the response_url", func(context.Context) error {
+			programs.Eventually(t, "the answer at the response_url", func(context.Context) error {
 				one := s.responses("web-1 run wait aside")
 				if len(one.Took) > 0 {
 					last := one.Took[len(one.Took)-1]
@@ -123,7 +125,7 @@ func TestSlackCommand(t *testing.T) {
 			// Where it is one, everybody is.
 			s.tells(s.mention("C1", "web-1 run now first"), "Succeeded")
 			command("C1", "web-1 run now second")
-			eventually(t, "the answer in the channel", func(context.Context) error {
+			programs.Eventually(t, "the answer in the channel", func(context.Context) error {
 				var all []slackMessage
 				s.far.ask("channel", map[string]any{"channel": "C1"}, &all)
 				if len(all) == 1 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // slackFlood is what the far side has delivered, and how long it took until all
@@ -92,13 +94,13 @@ func after(s, text string) string {
 func (s *slackSite) awaitDone(want int) {
 	s.t.Helper()
 	for done, last := 0, time.Now(); done < want; {
-		pause(s.t.Context(), 100*time.Millisecond)
+		programs.Pause(s.t.Context(), 100*time.Millisecond)
 		var now int
 		s.far.ask("done", nil, &now)
 		if now > done {
 			done, last = now, time.Now()
 		}
-		if time.Since(last) > patience || s.t.Context().Err() != nil {
+		if time.Since(last) > programs.Patience || s.t.Context().Err() != nil {
 			s.t.Fatalf("%d of %d messages were answered, and no more are", done, want)
 		}
 	}

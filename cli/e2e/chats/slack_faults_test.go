@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // TestSlackServerKilled kills the server after it acknowledged messages and
@@ -23,7 +25,7 @@ func TestSlackServerKilled(t *testing.T) {
 			for n := range 3 {
 				all = append(all, s.mention(fmt.Sprintf("C%d", n), fmt.Sprintf("web-1 run now k%d", n)))
 			}
-			eventually(t, "an answer under way", func(ctx context.Context) error {
+			programs.Eventually(t, "an answer under way", func(ctx context.Context) error {
 				var n int
 				if err := s.far.tryAsk(ctx, "waiting", map[string]any{"method": "chat.postMessage"}, &n); err != nil || n > 0 {
 					return err
@@ -31,7 +33,7 @@ func TestSlackServerKilled(t *testing.T) {
 				return fmt.Errorf("there is none")
 			})
 			all = append(all, s.mention("C3", "web-1 run now k3")) // and one that is hardly begun
-			s.server.kill()
+			s.server.Kill()
 			s.far.ask("drop", map[string]any{"method": "chat.postMessage"}, nil)
 			for _, one := range all {
 				if told := s.thread(one).Told; len(told) > 0 {
@@ -75,11 +77,11 @@ func TestSlackRefresh(t *testing.T) {
 		for over := false; !over; {
 			select {
 			case err := <-done:
-				must(t, err)
+				programs.Must(t, err)
 				over = true
 			default:
 				write(1)
-				pause(t.Context(), 50*time.Millisecond)
+				programs.Pause(t.Context(), 50*time.Millisecond)
 			}
 		}
 		t.Logf("after refresh %d: %d messages", i+1, len(all))
@@ -104,7 +106,7 @@ func TestSlackBadToken(t *testing.T) {
 	s := newSlackSite(t, "socket", "socket revoked")
 	s.start()
 	s.tells(s.mention("C1", "web-1 run now first"), "Succeeded", "done first")
-	eventually(t, "the other account to be unhealthy", func(ctx context.Context) error {
+	programs.Eventually(t, "the other account to be unhealthy", func(ctx context.Context) error {
 		all, err := s.client.Accounts(ctx)
 		if err != nil {
 			return err

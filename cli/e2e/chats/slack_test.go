@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // slackApp is an app that is installed in the workspace: an account of Skadi's.
@@ -90,7 +92,7 @@ func newSlackSite(t *testing.T, modes ...string) *slackSite {
 	}
 	s.app = apps[0]
 	t.Cleanup(func() {
-		if log := s.server.printed() + s.agentd.printed(); strings.Contains(log, "hunter2") || strings.Contains(log, "/response/") {
+		if log := s.server.Printed() + s.agentd.Printed(); strings.Contains(log, "hunter2") || strings.Contains(log, "/response/") {
 			t.Error("a secret is in a log")
 		}
 	})
@@ -110,7 +112,7 @@ func (s *slackSite) connected(want int) {
 	if s.app.AppToken == "" {
 		return
 	}
-	eventually(s.t, "a connection of Socket Mode", func(ctx context.Context) error {
+	programs.Eventually(s.t, "a connection of Socket Mode", func(ctx context.Context) error {
 		var n int
 		if err := s.far.tryAsk(ctx, "connections", map[string]any{"app": s.app.BotToken}, &n); err != nil || n >= want {
 			return err
@@ -153,7 +155,7 @@ func (s *slackSite) thread(one said) slackThread {
 func (s *slackSite) tells(one said, words ...string) slackMessage {
 	s.t.Helper()
 	var m slackMessage
-	eventually(s.t, fmt.Sprintf("an answer with %q", words), func(context.Context) error {
+	programs.Eventually(s.t, fmt.Sprintf("an answer with %q", words), func(context.Context) error {
 		all := slices.DeleteFunc(s.thread(one).Told, func(m slackMessage) bool { return len(m.Files) > 0 })
 		if len(all) == 0 {
 			return errors.New("there is none")
@@ -176,7 +178,7 @@ func (s *slackSite) runsLive(one said, key string) {
 	if last.TS != live.TS || len(s.thread(one).Told) != 1 || !slices.Equal(last.Buttons, []string{"Run again"}) {
 		s.t.Errorf("the end is not an edit of the one message in the thread: %+v", s.thread(one))
 	}
-	eventually(s.t, "the reaction", func(context.Context) error {
+	programs.Eventually(s.t, "the reaction", func(context.Context) error {
 		asked := s.thread(one).Asked
 		if !slices.Equal(asked.Reactions, []string{"white_check_mark"}) || len(asked.Reacted) < 2 {
 			return fmt.Errorf("%v, ever: %v", asked.Reactions, asked.Reacted)
@@ -201,7 +203,7 @@ func TestSlack(t *testing.T) {
 			// Slack delivers it again, also to the next process.
 			s.again(one, 1, "timeout")
 			s.again(one, 2, "http_error")
-			s.server.kill()
+			s.server.Kill()
 			s.startServer()
 			s.connected(1)
 			s.again(one, 3, "timeout")
@@ -212,7 +214,7 @@ func TestSlack(t *testing.T) {
 			// What is too long for a message comes as a file too.
 			long := s.mention("C2", "web-1 run long third")
 			s.tells(long, "Succeeded", "line 1999 of third", "done third")
-			eventually(t, "the whole output as a file", func(context.Context) error {
+			programs.Eventually(t, "the whole output as a file", func(context.Context) error {
 				for _, m := range s.thread(long).Told {
 					if len(m.Files) == 1 && strings.HasPrefix(m.Files[0], "line 0 of third\n") && strings.HasSuffix(m.Files[0], "done third\n") {
 						return nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // TestTeams drives one server from many conversations.
@@ -44,9 +46,9 @@ func longJob(t *testing.T, tm *teams) (finish func()) {
 	card := tm.sees(t, thread, "waiting patient")
 	return func() {
 		began := tm.awaitJob(t, "patient", "sent").CreatedAt
-		pause(t.Context(), time.Until(began.Add(31*time.Second)))
+		programs.Pause(t.Context(), time.Until(began.Add(31*time.Second)))
 		tm.release("patient")
-		eventually(t, "the asker to be notified", func(context.Context) error {
+		programs.Eventually(t, "the asker to be notified", func(context.Context) error {
 			posts := tm.posts(t, thread)
 			if len(posts) != 2 || !slices.Contains(posts[1].Mentions, "29:1"+strings.ReplaceAll(grace.Object, "-", "_")) {
 				return fmt.Errorf("the thread has %+v", posts)
@@ -101,7 +103,7 @@ func inAChat(t *testing.T, tm *teams) {
 	// Who may not run is told so, by name, with nothing that could be markup.
 	chat = chatWith(eve)
 	tm.say(t, chat, eve, agentName+" run now forbidden")
-	eventually(t, "the refusal", func(context.Context) error {
+	programs.Eventually(t, "the refusal", func(context.Context) error {
 		if len(tm.posts(t, chat)) != 1 {
 			return fmt.Errorf("there is none")
 		}
@@ -138,7 +140,7 @@ func deliveredAgain(t *testing.T, tm *teams) {
 		t.Helper()
 		for range 3 {
 			var a teamsAnswer
-			must(t, tm.far.tryAsk(t.Context(), "again", map[string]any{"id": id}, &a))
+			programs.Must(t, tm.far.tryAsk(t.Context(), "again", map[string]any{"id": id}, &a))
 			if a.Status != 200 {
 				t.Errorf("the bot answers %d %s", a.Status, a.Body)
 			}
@@ -159,7 +161,7 @@ func edited(t *testing.T, tm *teams) {
 	thread := channelThread(3)
 	id := tm.say(t, thread, ada, agentName+" run now unedited")
 	var a teamsAnswer
-	must(t, tm.far.tryAsk(t.Context(), "edit", map[string]any{"id": id, "text": agentName + " run now edited"}, &a))
+	programs.Must(t, tm.far.tryAsk(t.Context(), "edit", map[string]any{"id": id, "text": agentName + " run now edited"}, &a))
 	if a.Status != 200 {
 		t.Errorf("the bot answers an edit with %d %s", a.Status, a.Body)
 	}
@@ -176,14 +178,14 @@ func added(t *testing.T, tm *teams) {
 		joined := map[string]any{"where": where, "who": grace}
 		for range 2 {
 			var answers []teamsAnswer
-			must(t, tm.far.tryAsk(t.Context(), "join", joined, &answers))
+			programs.Must(t, tm.far.tryAsk(t.Context(), "join", joined, &answers))
 			for _, a := range answers {
 				if a.Status != 200 {
 					t.Errorf("the bot answers %d %s", a.Status, a.Body)
 				}
 			}
 		}
-		must(t, tm.far.tryAsk(t.Context(), "arrive", joined, nil))
+		programs.Must(t, tm.far.tryAsk(t.Context(), "arrive", joined, nil))
 		tm.sees(t, where, "help")
 		if where.Type == "personal" {
 			tm.say(t, where, grace, agentName+" run now greeted")

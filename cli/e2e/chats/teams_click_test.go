@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // clickOn clicks on a button, as often as times says at once, and returns the
@@ -15,7 +17,7 @@ import (
 func (tm *teams) clickOn(t *testing.T, where teamsPlace, who teamsPerson, card teamsPost, title string, times int) {
 	t.Helper()
 	var answers []teamsAnswer
-	must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
+	programs.Must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
 		"where": where, "who": who, "card": card.ID, "title": title, "times": times,
 	}, &answers))
 	for _, a := range answers {
@@ -46,7 +48,7 @@ func clickCancel(t *testing.T, tm *teams) {
 	tm.say(t, thread, ada, agentName+" run wait canceled")
 	card := tm.sees(t, thread, "waiting canceled")
 	tm.clickOn(t, thread, eve, card, "Cancel", 1)
-	eventually(t, "the refusal", func(context.Context) error {
+	programs.Eventually(t, "the refusal", func(context.Context) error {
 		if posts := tm.posts(t, thread); len(posts) != 2 {
 			return fmt.Errorf("the bot said %+v", posts)
 		}
@@ -72,7 +74,7 @@ func clickRunAgain(t *testing.T, tm *teams) {
 	card := tm.sees(t, thread, "done twice", "Succeeded")
 	tm.clickOn(t, thread, eve, card, "Run again", 1)
 	tm.clickOn(t, thread, grace, card, "Run again", 3)
-	eventually(t, "the second card", func(context.Context) error {
+	programs.Eventually(t, "the second card", func(context.Context) error {
 		n := 0
 		for _, p := range tm.posts(t, thread) {
 			if p.Card && has(p.Text, []string{"done twice", "Succeeded"}) {
@@ -124,7 +126,7 @@ func otherClicks(t *testing.T, tm *teams) {
 	card := tm.sees(t, thread, "done clicked", "Succeeded")
 	invoke := func(name string, value any) (a teamsAnswer) {
 		t.Helper()
-		must(t, tm.far.tryAsk(t.Context(), "invoke", map[string]any{"where": thread, "who": ada, "name": name, "value": value}, &a))
+		programs.Must(t, tm.far.tryAsk(t.Context(), "invoke", map[string]any{"where": thread, "who": ada, "name": name, "value": value}, &a))
 		return a
 	}
 	if a := invoke("composeExtension/query", map[string]any{}); a.Status != 501 {
@@ -134,7 +136,7 @@ func otherClicks(t *testing.T, tm *teams) {
 	invoked(t, invoke("adaptiveCard/action", unknown), 400, "application/vnd.microsoft.error")
 	// Whoever looks at a card has clients ask for a new one, by themselves.
 	var answers []teamsAnswer
-	must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
+	programs.Must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
 		"where": thread, "who": ada, "card": card.ID, "title": "Run again", "trigger": "automatic",
 	}, &answers))
 	tm.say(t, thread, ada, agentName+" run now after-clicked")

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // teamsFlood is what the far side has delivered.
@@ -81,12 +83,12 @@ func TestTeamsMessagesAreCounted(t *testing.T) {
 func (tm *teams) awaitDone(t *testing.T, want int) {
 	t.Helper()
 	for done, last := 0, time.Now(); done < want; {
-		pause(t.Context(), 50*time.Millisecond)
+		programs.Pause(t.Context(), 50*time.Millisecond)
 		s := tm.state(t)
 		if s.Done > done {
 			done, last = s.Done, time.Now()
 		}
-		if time.Since(last) > patience || t.Context().Err() != nil {
+		if time.Since(last) > programs.Patience || t.Context().Err() != nil {
 			t.Fatalf("%d of %d messages were answered, and no more are", done, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -64,7 +65,7 @@ func forged(t *testing.T, tm *teams) {
 		t.Errorf("the bot said %+v", posts)
 	}
 	page, err := tm.client.Jobs(t.Context(), agentapi.JobFilter{Limit: 200})
-	must(t, err)
+	programs.Must(t, err)
 	for _, j := range page.Jobs {
 		if strings.Contains(j.Message, "forged-") {
 			t.Errorf("a forged message made %+v", j)

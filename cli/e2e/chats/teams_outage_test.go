@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"testing"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // teamsPlaces are conversations of all kinds.
@@ -56,13 +58,13 @@ func TestTeamsServerIsKilled(t *testing.T) {
 
 	tm.far.ask("hold", nil, nil)
 	tm.ask("killed", asked, keys)
-	eventually(t, "the server to be about to answer", func(context.Context) error {
+	programs.Eventually(t, "the server to be about to answer", func(context.Context) error {
 		if tm.state(t).Held == 0 {
 			return fmt.Errorf("it does not call")
 		}
 		return nil
 	})
-	tm.server.kill()
+	tm.server.Kill()
 	tm.far.ask("drop", nil, nil)
 	tm.release("long-lived") // agentd keeps the result until somebody takes it
 	for _, where := range teamsPlaces() {
@@ -109,7 +111,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 		tm.ask(fmt.Sprintf("away-%d", i), asked, keys)
 	}
 	tm.settled(len(keys))
-	eventually(t, "every conversation to be tried again", func(context.Context) error {
+	programs.Eventually(t, "every conversation to be tried again", func(context.Context) error {
 		if s := tm.state(t); s.Faulted["503"] <= 2*len(teamsPlaces()) {
 			return fmt.Errorf("%d calls", s.Faulted["503"])
 		}

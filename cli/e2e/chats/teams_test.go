@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -134,7 +135,7 @@ func newTeams(t *testing.T) *teams {
 	s.start()
 	tm := &teams{site: s, far: f}
 	t.Cleanup(func() {
-		if log := s.server.printed() + s.agentd.printed(); strings.Contains(log, "hunter2") {
+		if log := s.server.Printed() + s.agentd.Printed(); strings.Contains(log, "hunter2") {
 			t.Error("a secret is in the logs")
 		}
 	})
@@ -155,7 +156,7 @@ func (tm *teams) say(t *testing.T, where teamsPlace, who teamsPerson, text strin
 func (tm *teams) try(t *testing.T, in any) teamsAnswer {
 	t.Helper()
 	var a teamsAnswer
-	must(t, tm.far.tryAsk(t.Context(), "say", in, &a))
+	programs.Must(t, tm.far.tryAsk(t.Context(), "say", in, &a))
 	return a
 }
 
@@ -163,14 +164,14 @@ func (tm *teams) try(t *testing.T, in any) teamsAnswer {
 func (tm *teams) posts(t *testing.T, where teamsPlace) []teamsPost {
 	t.Helper()
 	var all []teamsPost
-	must(t, tm.far.tryAsk(t.Context(), "posts", nil, &all))
+	programs.Must(t, tm.far.tryAsk(t.Context(), "posts", nil, &all))
 	return slices.DeleteFunc(all, func(p teamsPost) bool { return p.Conversation != where.conversation() })
 }
 
 func (tm *teams) state(t *testing.T) teamsState {
 	t.Helper()
 	var s teamsState
-	must(t, tm.far.tryAsk(t.Context(), "state", nil, &s))
+	programs.Must(t, tm.far.tryAsk(t.Context(), "state", nil, &s))
 	return s
 }
 
@@ -179,7 +180,7 @@ func (tm *teams) state(t *testing.T) teamsState {
 func (tm *teams) sees(t *testing.T, where teamsPlace, texts ...string) teamsPost {
 	t.Helper()
 	var found teamsPost
-	eventually(t, fmt.Sprintf("%q in %s", texts, where.conversation()), func(context.Context) error {
+	programs.Eventually(t, fmt.Sprintf("%q in %s", texts, where.conversation()), func(context.Context) error {
 		posts := tm.posts(t, where)
 		for _, p := range posts {
 			if has(p.Text, texts) {
@@ -205,7 +206,7 @@ func has(text string, parts []string) bool {
 func (tm *teams) jobsOf(t *testing.T, key string) []agentapi.Job {
 	t.Helper()
 	page, err := tm.client.Jobs(t.Context(), agentapi.JobFilter{Limit: 200})
-	must(t, err)
+	programs.Must(t, err)
 	return slices.DeleteFunc(page.Jobs, func(j agentapi.Job) bool { return !strings.HasSuffix(j.Message, " "+key) })
 }
 
@@ -213,7 +214,7 @@ func (tm *teams) jobsOf(t *testing.T, key string) []agentapi.Job {
 func (tm *teams) awaitJob(t *testing.T, key, status string) agentapi.Job {
 	t.Helper()
 	var jobs []agentapi.Job
-	eventually(t, "the job "+key+" to be "+status, func(context.Context) error {
+	programs.Eventually(t, "the job "+key+" to be "+status, func(context.Context) error {
 		jobs = tm.jobsOf(t, key)
 		if len(jobs) != 1 || jobs[0].Status != status {
 			return fmt.Errorf("there are %+v", jobs)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -18,12 +19,12 @@ import (
 func (s *site) another(name string) *site {
 	s.t.Helper()
 	other := *s
-	other.addr = freeAddress(s.t)
+	other.addr = throwaway.Address(s.t)
 	other.config = filepath.Join(s.dir, name+".yaml")
 	text, err := os.ReadFile(s.config)
-	must(s.t, err)
+	programs.Must(s.t, err)
 	s.write(name+".yaml", strings.ReplaceAll(string(text), s.addr, other.addr)+"node: {name: "+name+"}\n")
-	other.server = newProgram(s.t, s.dir, name, nil, filepath.Join(bin, "skadi"), "serve", "-c", other.config)
+	other.server = programs.New(s.t, s.dir, name, "skadi", "serve", "-c", other.config)
 	return &other
 }
 
@@ -52,7 +53,7 @@ func TestWeChatOnTwoNodes(t *testing.T) {
 	}
 	w.settled(rounds * messages)
 	told := map[string]int{}
-	eventually(t, "all results", func(context.Context) error {
+	programs.Eventually(t, "all results", func(context.Context) error {
 		clear(told)
 		for _, p := range w.posts("") {
 			if _, key, ok := strings.Cut(p.Text, "done "); ok {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // The account of these tests.
@@ -68,7 +70,7 @@ func newWeChatOn(t *testing.T, make func(adapters, rules string) *site) *weChat 
 	s.start()
 	w := &weChat{site: s, far: f}
 	t.Cleanup(func() {
-		if log := s.server.printed() + s.agentd.printed(); strings.Contains(log, "hunter2") {
+		if log := s.server.Printed() + s.agentd.Printed(); strings.Contains(log, "hunter2") {
 			t.Error("a secret is in the logs")
 		}
 	})
@@ -102,7 +104,7 @@ func (w *weChat) posts(user string) []weChatPost {
 func (w *weChat) tells(user string, words ...string) weChatPost {
 	w.t.Helper()
 	var p weChatPost
-	eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
+	programs.Eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
 		all := w.posts(user)
 		if len(all) == 0 {
 			return fmt.Errorf("%s got nothing", user)
@@ -213,7 +215,7 @@ func (w *weChat) late(before int) {
 	seen := len(w.posts("oEve"))
 	w.release("late")
 	jobs := w.settled(before + 1)
-	eventually(w.t, "the result to be refused", func(context.Context) error {
+	programs.Eventually(w.t, "the result to be refused", func(context.Context) error {
 		if s := w.state(); s.Refused["45015"] == 0 {
 			return fmt.Errorf("%+v", s)
 		}
@@ -229,7 +231,7 @@ func (w *weChat) late(before int) {
 		}
 	}
 	w.say("oEve", "job "+strings.TrimPrefix(code, "#"))
-	eventually(w.t, "both answers", func(context.Context) error {
+	programs.Eventually(w.t, "both answers", func(context.Context) error {
 		var results, shown int
 		for _, p := range w.posts("oEve") {
 			if strings.Contains(p.Text, "done late") {
@@ -265,18 +267,18 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 			"text": agentName + " run now", "messages": messages, "rate": 100, "people": max(messages/2, 10),
 		}, &f)
 	}()
-	eventually(t, "half of the messages to be taken", func(context.Context) error {
+	programs.Eventually(t, "half of the messages to be taken", func(context.Context) error {
 		if s := w.state(); s.Taken < messages/2 {
 			return fmt.Errorf("%+v", s)
 		}
 		return nil
 	})
-	w.server.kill()
+	w.server.Kill()
 	w.startServer()
 	select {
 	case err := <-done:
-		must(t, err)
-	case <-time.After(10 * patience):
+		programs.Must(t, err)
+	case <-time.After(10 * programs.Patience):
 		t.Fatal("the messages are not delivered")
 	}
 	if f.Taken != messages || f.Lost != 0 || f.Again != messages/10*3 || f.Forged != messages/10 || f.Believed != 0 {
@@ -290,7 +292,7 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 	// A message on its way when the server was killed may be told again.
 	var posts []weChatPost
 	told := map[string]int{}
-	for last := time.Now(); len(told) < messages; pause(t.Context(), 200*time.Millisecond) {
+	for last := time.Now(); len(told) < messages; programs.Pause(t.Context(), 200*time.Millisecond) {
 		before := len(told)
 		posts = w.posts("")
 		clear(told)
@@ -302,7 +304,7 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 		if len(told) > before {
 			last = time.Now()
 		}
-		if time.Since(last) > 2*patience {
+		if time.Since(last) > 2*programs.Patience {
 			t.Fatalf("%d of %d results were told", len(told), messages)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // The application of these tests.
@@ -67,7 +69,7 @@ func newWeCom(t *testing.T) *weCom {
 	s.start()
 	w := &weCom{site: s, far: f}
 	t.Cleanup(func() {
-		if log := s.server.printed() + s.agentd.printed(); strings.Contains(log, "hunter2") {
+		if log := s.server.Printed() + s.agentd.Printed(); strings.Contains(log, "hunter2") {
 			t.Error("a secret is in the logs")
 		}
 	})
@@ -95,7 +97,7 @@ func (w *weCom) posts(user string) []weComPost {
 func (w *weCom) tells(user string, words ...string) weComPost {
 	w.t.Helper()
 	var p weComPost
-	eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
+	programs.Eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
 		all := w.posts(user)
 		if len(all) == 0 {
 			return fmt.Errorf("%s got nothing", user)
@@ -157,7 +159,7 @@ func TestWeCom(t *testing.T) {
 			t.Errorf("the click was answered with %+v", a)
 		}
 	}
-	eventually(t, "the second result", func(context.Context) error {
+	programs.Eventually(t, "the second result", func(context.Context) error {
 		if n := len(w.posts("Ada")); n != 3 {
 			return fmt.Errorf("Ada got %d messages", n)
 		}
@@ -221,7 +223,7 @@ func TestWeComMessagesAreCounted(t *testing.T) {
 		}
 	}
 	var posts []weComPost
-	for last := time.Now(); ; pause(t.Context(), 200*time.Millisecond) {
+	for last := time.Now(); ; programs.Pause(t.Context(), 200*time.Millisecond) {
 		before := len(posts)
 		posts = w.posts("")
 		finished := slices.DeleteFunc(slices.Clone(posts), func(p weComPost) bool { return !strings.Contains(p.Words, "Succeeded") })
@@ -231,7 +233,7 @@ func TestWeComMessagesAreCounted(t *testing.T) {
 		if len(posts) > before {
 			last = time.Now()
 		}
-		if time.Since(last) > 2*patience {
+		if time.Since(last) > 2*programs.Patience {
 			t.Fatalf("%d of %d results were told", len(finished), messages)
 		}
 	}

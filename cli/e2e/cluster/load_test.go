@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/cli/e2e/cluster/room"
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -42,7 +43,7 @@ func (s *site) load() *load {
 		l.ended.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				l.send(ctx, fmt.Sprintf("p%d-%d", i, n), n%4 > 0)
-				pause(ctx, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
+				programs.Pause(ctx, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
 			}
 		})
 	}
@@ -56,7 +57,7 @@ func (s *site) load() *load {
 // send sends one message until it is acknowledged, also when the load was
 // ended meanwhile.
 func (l *load) send(ctx context.Context, key string, byChat bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), programs.Patience)
 	defer cancel()
 	agent := siteAgents[rand.IntN(len(siteAgents))]
 	text := fmt.Sprintf("run %s 0.%02d", key, rand.IntN(10))
@@ -78,7 +79,7 @@ func (l *load) send(ctx context.Context, key string, byChat bool) {
 		}
 		l.repeats++
 		l.mu.Unlock()
-		pause(ctx, 50*time.Millisecond)
+		programs.Pause(ctx, 50*time.Millisecond)
 	}
 }
 
@@ -93,7 +94,7 @@ func (l *load) acknowledged() int {
 func (l *load) flows(n int) {
 	l.s.t.Helper()
 	want := l.acknowledged() + n
-	eventually(l.s.t, "messages to be acknowledged", func(context.Context) error {
+	programs.Eventually(l.s.t, "messages to be acknowledged", func(context.Context) error {
 		if got := l.acknowledged(); got < want {
 			return fmt.Errorf("%d of %d", got, want)
 		}
@@ -145,7 +146,7 @@ func (l *load) judge() outcome {
 func (l *load) drain() []agentapi.Job {
 	l.s.t.Helper()
 	var jobs []agentapi.Job
-	eventually(l.s.t, "every job to be final", func(context.Context) error {
+	programs.Eventually(l.s.t, "every job to be final", func(context.Context) error {
 		jobs = l.s.jobs()
 		var open []string
 		for _, j := range jobs {
@@ -158,7 +159,7 @@ func (l *load) drain() []agentapi.Job {
 		}
 		return nil
 	})
-	ctx, cancel := context.WithTimeout(l.s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(l.s.t.Context(), programs.Patience)
 	defer cancel()
 	for {
 		finals, _ := l.finals()
@@ -171,7 +172,7 @@ func (l *load) drain() []agentapi.Job {
 		if len(untold) == 0 {
 			return jobs
 		}
-		pause(ctx, 50*time.Millisecond)
+		programs.Pause(ctx, 50*time.Millisecond)
 		if ctx.Err() != nil {
 			slices.Sort(untold)
 			l.s.t.Errorf("the end of %d jobs was never told: %v", len(untold), untold)

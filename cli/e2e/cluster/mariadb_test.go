@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -19,7 +20,7 @@ func TestMariaDBKilled(t *testing.T) {
 	for _, down := range []time.Duration{0, time.Second, 8 * time.Second} {
 		l.flows(20)
 		db.Kill()
-		pause(t.Context(), down)
+		programs.Pause(t.Context(), down)
 		db.Start()
 	}
 	l.flows(20)
@@ -39,7 +40,7 @@ func TestMariaDBStopped(t *testing.T) {
 	for _, stopped := range []time.Duration{time.Second, 8 * time.Second} {
 		l.flows(20)
 		db.Stop()
-		pause(t.Context(), stopped)
+		programs.Pause(t.Context(), stopped)
 		db.Cont()
 	}
 	l.flows(20)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/cli/e2e/cluster/room"
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -36,13 +37,13 @@ func TestNodesKilledAndStopped(t *testing.T) {
 		l.flows(10)
 		order := rand.Perm(len(s.nodes))
 		killed, stopped := s.nodes[order[0]], s.nodes[order[1]]
-		stopped.signal(syscall.SIGSTOP)
+		stopped.Signal(syscall.SIGSTOP)
 		s.balancer.takeOut(stopped.addr)
-		pause(t.Context(), time.Duration(rand.Int64N(int64(time.Second))))
+		programs.Pause(t.Context(), time.Duration(rand.Int64N(int64(time.Second))))
 		s.killNode(killed)
-		pause(t.Context(), leaseOver)
+		programs.Pause(t.Context(), leaseOver)
 		s.startNode(killed)
-		stopped.signal(syscall.SIGCONT)
+		stopped.Signal(syscall.SIGCONT)
 		s.balancer.takeIn(stopped.addr)
 		s.awaitReady(killed)
 	}
@@ -83,7 +84,7 @@ func TestKilledBetweenSendingAndRecording(t *testing.T) {
 	for range deaths {
 		l.flows(10)
 		write(t, s.replies+room.DieSuffix, "")
-		node.died()
+		node.Died()
 		s.balancer.takeOut(node.addr)
 		s.startNode(node)
 		s.awaitReady(node)
@@ -107,13 +108,13 @@ func TestOneReplyRepeats(t *testing.T) {
 	node := s.nodes[0]
 	write(t, s.replies+room.DieSuffix, "")
 	s.mustSay(room.Message{ID: "a", Conversation: "c1", Text: "web-1 run a 0.01"})
-	node.died()
+	node.Died()
 	s.balancer.takeOut(node.addr)
 	s.startNode(node)
 	s.awaitReady(node)
 	s.mustSay(room.Message{ID: "b", Conversation: "c1", Text: "web-1 run b 0.01"})
 	count := map[string]int{}
-	eventually(t, "the second job to be told", func(context.Context) error {
+	programs.Eventually(t, "the second job to be told", func(context.Context) error {
 		clear(count)
 		for _, r := range s.told() {
 			if r.Final {
@@ -165,7 +166,7 @@ func (s *site) answered(conversation string) time.Duration {
 	s.mustSay(room.Message{ID: conversation, Conversation: conversation, Text: "whoami"})
 	begin := time.Now()
 	var at time.Time
-	eventually(s.t, "an answer in "+conversation, func(context.Context) error {
+	programs.Eventually(s.t, "an answer in "+conversation, func(context.Context) error {
 		for _, r := range s.told() {
 			if r.Conversation == conversation {
 				at = r.At
@@ -179,5 +180,5 @@ func (s *site) answered(conversation string) time.Duration {
 
 func (s *site) mustSay(m room.Message) {
 	s.t.Helper()
-	eventually(s.t, "an acknowledgement", func(ctx context.Context) error { return s.say(ctx, m) })
+	programs.Eventually(s.t, "an acknowledgement", func(ctx context.Context) error { return s.say(ctx, m) })
 }

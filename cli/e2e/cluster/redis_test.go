@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -23,7 +24,7 @@ func TestRedisFaults(t *testing.T) {
 		"killed": func(t *testing.T, r *throwaway.RedisServer, l *load) {
 			for _, down := range []time.Duration{0, 3 * time.Second} {
 				r.Kill()
-				pause(t.Context(), down)
+				programs.Pause(t.Context(), down)
 				r.Start()
 				l.flows(20)
 			}
@@ -34,7 +35,7 @@ func TestRedisFaults(t *testing.T) {
 		},
 		"stopped": func(t *testing.T, r *throwaway.RedisServer, l *load) {
 			r.Stop()
-			pause(t.Context(), 5*time.Second)
+			programs.Pause(t.Context(), 5*time.Second)
 			r.Cont()
 			l.flows(20)
 		},
@@ -87,12 +88,12 @@ func TestDuplicateDeliveries(t *testing.T) {
 	for range 5 {
 		l.flows(15)
 		streams, err := c.Keys(t.Context(), "skadi:events:{*}").Result()
-		must(t, err)
+		programs.Must(t, err)
 		for _, stream := range streams {
 			entries, err := c.XRevRangeN(t.Context(), stream, "+", "-", 50).Result()
-			must(t, err)
+			programs.Must(t, err)
 			for _, e := range entries {
-				must(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: e.Values}).Err())
+				programs.Must(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: e.Values}).Err())
 				again++
 			}
 		}
@@ -118,7 +119,7 @@ func TestSentinelPromotes(t *testing.T) {
 	r.AwaitFailover(t, first)
 	l.flows(20)
 	first.Start()
-	eventually(t, "the old master to be a replica in step", func(ctx context.Context) error {
+	programs.Eventually(t, "the old master to be a replica in step", func(ctx context.Context) error {
 		return inStep(ctx, r, first)
 	})
 
@@ -184,11 +185,11 @@ func TestClusterReplicaTakesOver(t *testing.T) {
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: r.Addrs(), ClusterStateReloadInterval: time.Second})
 	defer func() { _ = c.Close() }()
 	stream, err := busiest(t.Context(), c)
-	must(t, err)
+	programs.Must(t, err)
 	before, err := c.XInfoStream(t.Context(), stream).Result()
-	must(t, err)
+	programs.Must(t, err)
 	r.Owner(t, stream).Kill()
-	eventually(t, "new entries at the replica", func(ctx context.Context) error {
+	programs.Eventually(t, "new entries at the replica", func(ctx context.Context) error {
 		now, err := c.XInfoStream(ctx, stream).Result()
 		if err == nil && now.LastGeneratedID == before.LastGeneratedID {
 			err = errors.New("there are none")

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/cli/e2e/cluster/room"
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -55,12 +55,18 @@ commands:
       - {name: seconds, pattern: "0\\.[0-9]+"}
 `
 
+// node is a server.
+type node struct {
+	*programs.Program
+	addr string
+}
+
 // site is some nodes behind a balancer, and two agents.
 type site struct {
 	t        *testing.T
 	dir      string
 	config   string // of one of the nodes, for commands
-	nodes    []*program
+	nodes    []*node
 	balancer *balancer
 	token    string // an admin's
 	client   *agentapi.Client
@@ -96,18 +102,17 @@ func newNodes(t *testing.T, n int, configOf func(s *site, addr, name string) str
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
 	for i := range n {
-		addr, name := freeAddr(t), "node-"+strconv.Itoa(i+1)
+		addr, name := throwaway.Address(t), "node-"+strconv.Itoa(i+1)
 		s.config = filepath.Join(dir, name+".yaml")
 		write(t, s.config, configOf(s, addr, name))
-		node := newProgram(t, dir, name, "skadi", "serve", "-c", s.config)
-		node.addr = addr
-		s.nodes = append(s.nodes, node)
+		server := programs.New(t, dir, name, "skadi", "serve", "-c", s.config)
+		s.nodes = append(s.nodes, &node{Program: server, addr: addr})
 		s.balancer.add(addr)
 	}
-	s.token = skadi(t, dir, "tokens", "create", "test", "--role", "admin", "-c", s.config)
+	s.token = programs.Skadi(t, dir, "tokens", "create", "test", "--role", "admin", "-c", s.config)
 	s.client = s.clientOf(s.balancer.addr())
 	for _, node := range s.nodes {
-		node.start()
+		node.Start()
 	}
 	for _, node := range s.nodes {
 		s.awaitReady(node)
@@ -120,15 +125,15 @@ func (s *site) addAgent(name, script string) {
 	home := s.newAgent(name)
 	own := filepath.Join(home, "agentd.yaml")
 	write(s.t, own, fmt.Sprintf(siteAgentConfig, s.balancer.addr(), filepath.Join(home, "state"), script, s.runs))
-	newProgram(s.t, s.dir, name, "agentd", "run", "-c", own).start()
+	programs.New(s.t, s.dir, name, "agentd", "run", "-c", own).Start()
 }
 
 // newAgent makes an agent known, and a folder for it with its token.
 func (s *site) newAgent(name string) (home string) {
 	s.t.Helper()
 	home = filepath.Join(s.dir, name)
-	must(s.t, os.Mkdir(home, 0o700))
-	write(s.t, filepath.Join(home, "token"), skadi(s.t, s.dir, "agents", "create", name, "-c", s.config)+"\n")
+	programs.Must(s.t, os.Mkdir(home, 0o700))
+	write(s.t, filepath.Join(home, "token"), programs.Skadi(s.t, s.dir, "agents", "create", name, "-c", s.config)+"\n")
 	return home
 }
 
@@ -136,21 +141,21 @@ func (s *site) newAgent(name string) (home string) {
 func (s *site) clientOf(addr string) *agentapi.Client {
 	s.t.Helper()
 	c, err := agentapi.NewClient(agentapi.ClientConfig{Server: "http://" + addr, Token: s.token})
-	must(s.t, err)
+	programs.Must(s.t, err)
 	s.t.Cleanup(c.CloseIdle)
 	return c
 }
 
-func (s *site) awaitReady(node *program) {
+func (s *site) awaitReady(node *node) {
 	s.t.Helper()
-	eventually(s.t, node.addr+" to be ready", func(ctx context.Context) error {
+	programs.Eventually(s.t, node.addr+" to be ready", func(ctx context.Context) error {
 		return s.call(ctx, http.MethodGet, node.addr, "/readyz", nil)
 	})
 }
 
 func (s *site) awaitAgents(n int) {
 	s.t.Helper()
-	eventually(s.t, "the agents to be online", func(ctx context.Context) error {
+	programs.Eventually(s.t, "the agents to be online", func(ctx context.Context) error {
 		agents, err := s.client.Agents(ctx)
 		if len(agents) != n {
 			err = errors.Join(err, fmt.Errorf("there are %d", len(agents)))
@@ -166,15 +171,15 @@ func (s *site) awaitAgents(n int) {
 
 // killNode kills a node, as a power cut would; its clients see their
 // connections end.
-func (s *site) killNode(node *program) {
+func (s *site) killNode(node *node) {
 	s.t.Helper()
-	node.kill()
+	node.Kill()
 	s.balancer.takeOut(node.addr)
 }
 
-func (s *site) startNode(node *program) {
+func (s *site) startNode(node *node) {
 	s.t.Helper()
-	node.start()
+	node.Start()
 	s.balancer.takeIn(node.addr)
 }
 
@@ -208,32 +213,13 @@ func (s *site) call(ctx context.Context, method, addr, path string, body []byte)
 // jobs returns all jobs.
 func (s *site) jobs() []agentapi.Job {
 	s.t.Helper()
-	var all []agentapi.Job
-	filter := agentapi.JobFilter{Limit: 200}
-	for {
-		var page agentapi.JobList
-		eventually(s.t, "the list of jobs", func(ctx context.Context) (err error) {
-			page, err = s.client.Jobs(ctx, filter)
-			return err
-		})
-		all = append(all, page.Jobs...)
-		if page.NextCursor == "" {
-			return all
-		}
-		filter.Cursor = page.NextCursor
-	}
+	return programs.Jobs(s.t, s.client)
 }
 
 // executions returns how often each job began to run.
 func (s *site) executions() map[string]int {
 	s.t.Helper()
-	data, err := os.ReadFile(s.runs)
-	must(s.t, err)
-	began := map[string]int{}
-	for id := range strings.FieldsSeq(string(data)) {
-		began[id]++
-	}
-	return began
+	return programs.Executions(s.t, s.runs)
 }
 
 // told returns the replies in the order in which they were sent.
@@ -243,14 +229,14 @@ func (s *site) told() []room.Reply {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	must(s.t, err)
+	programs.Must(s.t, err)
 	var all []room.Reply
 	for line := range bytes.Lines(data) {
 		var r room.Reply
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break // it is being written
 		}
-		must(s.t, json.Unmarshal(line, &r))
+		programs.Must(s.t, json.Unmarshal(line, &r))
 		all = append(all, r)
 	}
 	return all
@@ -267,15 +253,7 @@ func quoted(addrs []string) string {
 	return "addrs: [" + strings.Join(list, ", ") + "]"
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	must(t, os.WriteFile(path, []byte(text), 0o600))
+	programs.Must(t, os.WriteFile(path, []byte(text), 0o600))
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -38,11 +39,11 @@ func newWorkspace(t *testing.T) *workspace {
 	node := throwaway.Program(t, "node", "nodejs")
 	dir := filepath.Join(t.TempDir(), "slack")
 	throwaway.NPM(t, farside, dir)
-	p := newProgram(t, t.TempDir(), "slack", node, filepath.Join(dir, "slack.js"))
-	p.start()
+	p := programs.New(t, t.TempDir(), "slack", node, filepath.Join(dir, "slack.js"))
+	p.Start()
 	w := &workspace{t: t}
-	eventually(t, "Slack to listen", func(context.Context) error {
-		line, _, whole := strings.Cut(p.printed(), "\n")
+	programs.Eventually(t, "Slack to listen", func(context.Context) error {
+		line, _, whole := strings.Cut(p.Printed(), "\n")
 		if w.url = line; !whole || !strings.HasPrefix(line, "http://127.0.0.1:") {
 			return fmt.Errorf("it printed %q", line)
 		}
@@ -121,7 +122,7 @@ func (w *workspace) asked() (all []asked, loose int) {
 // ask calls a control method of the far side.
 func (w *workspace) ask(method string, in, out any) {
 	w.t.Helper()
-	must(w.t, w.tryAsk(method, in, out))
+	programs.Must(w.t, w.tryAsk(method, in, out))
 }
 
 func (w *workspace) tryAsk(method string, in, out any) error {

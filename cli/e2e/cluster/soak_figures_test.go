@@ -15,17 +15,16 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // process is a program whose figures are taken.
 type process struct {
-	program *program
+	program *programs.Program
+	node    *node     // if it is a server
 	figures string    // the address of its metrics
 	since   time.Time // it runs
-}
-
-func (p *process) name() string {
-	return strings.TrimSuffix(filepath.Base(p.program.log.Name()), ".log")
 }
 
 // sample is what a process takes at a moment.
@@ -61,11 +60,11 @@ func (k *soak) sample(down *process) {
 }
 
 func (k *soak) take(p *process) (s sample, err error) {
-	s = sample{who: p.name(), worker: p.program.addr == "", age: time.Since(p.since)}
+	s = sample{who: p.program.Name, worker: p.node == nil, age: time.Since(p.since)}
 	if s.goroutines, err = k.figure(p.figures, "go_goroutines"); err != nil {
 		return s, err
 	}
-	proc := filepath.Join("/proc", strconv.Itoa(p.program.cmd.Process.Pid))
+	proc := filepath.Join("/proc", strconv.Itoa(p.program.PID()))
 	status, err := os.ReadFile(filepath.Join(proc, "status"))
 	if err != nil {
 		return s, err
@@ -121,14 +120,14 @@ func (k *soak) idle() []sample {
 	for range 10 {
 		for i, p := range append(append([]*process{}, k.servers...), k.workers...) {
 			s, err := k.take(p)
-			must(k.t, err)
+			programs.Must(k.t, err)
 			if i == len(least) {
 				least = append(least, s)
 			}
 			least[i].goroutines, least[i].files = min(least[i].goroutines, s.goroutines), min(least[i].files, s.files)
 			least[i].rss, least[i].age = s.rss, s.age
 		}
-		pause(k.t.Context(), 250*time.Millisecond)
+		programs.Pause(k.t.Context(), 250*time.Millisecond)
 	}
 	return least
 }

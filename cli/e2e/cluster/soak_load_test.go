@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -58,10 +59,10 @@ func (p *pushed) end() {
 func (p *pushed) work(ctx context.Context, node int) {
 	for {
 		n := p.next.Add(1) - 1
-		pause(ctx, time.Until(p.k.began.Add(time.Duration(n)*time.Second/time.Duration(p.perSec))))
+		programs.Pause(ctx, time.Until(p.k.began.Add(time.Duration(n)*time.Second/time.Duration(p.perSec))))
 		for ctx.Err() == nil && p.behind() > soakBehind {
 			p.waits.Add(1)
-			pause(ctx, 50*time.Millisecond)
+			programs.Pause(ctx, 50*time.Millisecond)
 		}
 		if ctx.Err() != nil {
 			return
@@ -73,7 +74,7 @@ func (p *pushed) work(ctx context.Context, node int) {
 // one pushes one message until it is acknowledged, also when the load has ended
 // meanwhile.
 func (p *pushed) one(ctx context.Context, key string, node int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), programs.Patience)
 	defer cancel()
 	push := agentapi.Push{Agent: fmt.Sprintf("web-%d", 1+rand.IntN(soakAgents)), Message: "run " + key}
 	for ctx.Err() == nil {
@@ -94,7 +95,7 @@ func (p *pushed) one(ctx context.Context, key string, node int) {
 		}
 		p.repeats.Add(1)
 		node++
-		pause(ctx, 20*time.Millisecond)
+		programs.Pause(ctx, 20*time.Millisecond)
 	}
 	p.k.t.Errorf("%s was never acknowledged", key)
 }

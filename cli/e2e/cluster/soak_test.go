@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -112,14 +113,14 @@ func newSoak(t *testing.T) *soak {
 	})
 	for _, node := range k.nodes {
 		k.clients = append(k.clients, k.clientOf(node.addr))
-		k.servers = append(k.servers, &process{program: node, figures: node.addr, since: time.Now()})
+		k.servers = append(k.servers, &process{program: node.Program, node: node, figures: node.addr, since: time.Now()})
 	}
 	for i := range soakAgents {
 		name := fmt.Sprintf("web-%d", i+1)
-		home, addr := k.newAgent(name), freeAddr(t)
-		p := newProgram(t, k.dir, name, "worker", "-server", "http://"+k.balancer.addr(), "-token-file", filepath.Join(home, "token"),
+		home, addr := k.newAgent(name), throwaway.Address(t)
+		p := programs.New(t, k.dir, name, "worker", "-server", "http://"+k.balancer.addr(), "-token-file", filepath.Join(home, "token"),
 			"-state", filepath.Join(home, "state"), "-runs", k.runs, "-concurrency", fmt.Sprint(soakAtOnce), "-figures", addr)
-		p.start()
+		p.Start()
 		k.workers = append(k.workers, &process{program: p, figures: addr, since: time.Now()})
 	}
 	k.awaitAgents(soakAgents)
@@ -173,14 +174,14 @@ func (k *soak) run() {
 	var up time.Time
 	// On a slow machine it lasts until each has happened.
 	for time.Since(k.began) < k.lasts || k.kills == 0 || k.reloads == 0 {
-		pause(k.t.Context(), 200*time.Millisecond)
+		programs.Pause(k.t.Context(), 200*time.Millisecond)
 		now := time.Now()
 		if now.After(sample) {
 			k.sample(down)
 			sample = now.Add(sampleEvery)
 		}
 		if down != nil && now.After(up) {
-			k.startNode(down.program)
+			k.startNode(down.node)
 			down.since, down = time.Now(), nil
 		}
 		if down != nil || !k.ready() {
@@ -190,7 +191,7 @@ func (k *soak) run() {
 		case now.After(kill):
 			kill = now.Add(around(killEvery))
 			down, up = k.servers[unevenly(len(k.servers))], now.Add(rand.N(within(k.lasts/60, time.Second, 5*time.Second)))
-			k.killNode(down.program)
+			k.killNode(down.node)
 			k.kills++
 		case now.After(reload):
 			k.reload()
@@ -199,7 +200,7 @@ func (k *soak) run() {
 		}
 	}
 	if down != nil {
-		k.startNode(down.program)
+		k.startNode(down.node)
 		down.since = time.Now()
 	}
 }
@@ -223,11 +224,11 @@ func (k *soak) reload() {
 	k.reloads++
 	k.install(k.site, soakAccounts[len(soakAccounts)-1])
 	for i, node := range k.nodes {
-		path := node.args[2]
+		path := filepath.Join(k.dir, node.Name+".yaml")
 		write(k.t, path+".new", k.config[i]+k.changing())
-		must(k.t, os.Rename(path+".new", path))
+		programs.Must(k.t, os.Rename(path+".new", path))
 		if i == 0 {
-			ctx, cancel := context.WithTimeout(k.t.Context(), patience)
+			ctx, cancel := context.WithTimeout(k.t.Context(), programs.Patience)
 			done, err := k.clients[i].Reload(ctx)
 			cancel()
 			if err != nil || len(done.Restart) > 0 || len(done.Changed) != 1 {
@@ -236,10 +237,10 @@ func (k *soak) reload() {
 			continue
 		}
 		const heard = "the config is reloaded"
-		before := strings.Count(node.printed(), heard)
-		node.signal(syscall.SIGHUP)
-		eventually(k.t, "the signal to be heard", func(context.Context) error {
-			if strings.Count(node.printed(), heard) == before {
+		before := strings.Count(node.Printed(), heard)
+		node.Signal(syscall.SIGHUP)
+		programs.Eventually(k.t, "the signal to be heard", func(context.Context) error {
+			if strings.Count(node.Printed(), heard) == before {
 				return fmt.Errorf("it has not said %q again", heard)
 			}
 			return nil
@@ -274,11 +275,11 @@ func (k *soak) shrinks(name string) {
 		if err == nil && (least < 0 || now < least) {
 			least, since = now, time.Now()
 		}
-		if time.Since(since) > patience {
+		if time.Since(since) > programs.Patience {
 			k.t.Errorf("%s stays at %d (%v)", name, now, err)
 			return
 		}
-		pause(k.t.Context(), 200*time.Millisecond)
+		programs.Pause(k.t.Context(), 200*time.Millisecond)
 	}
 }
 
@@ -286,10 +287,10 @@ func (k *soak) shrinks(name string) {
 func (k *soak) sound() {
 	k.t.Helper()
 	for _, p := range append(append([]*process{}, k.servers...), k.workers...) {
-		log := p.program.printed()
+		log := p.program.Printed()
 		for _, bad := range []string{"DATA RACE", "panic:", "xoxb-", slackSecret} {
 			if strings.Contains(log, bad) {
-				k.t.Errorf("%s has logged %q", p.name(), bad)
+				k.t.Errorf("%s has logged %q", p.program.Name, bad)
 			}
 		}
 	}

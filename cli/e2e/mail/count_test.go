@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 // TestMailIsCounted sends many mails, of which each tenth is sent twice, each
@@ -31,18 +33,18 @@ func TestMailIsCounted(t *testing.T) {
 	}
 	s := newSite(t, 1, "")
 	s.serve(s.nodes[0])
-	s.agentd.start()
+	s.agentd.Start()
 	s.online()
 	mails, good := s.mixture(total)
 	began := time.Now()
 	third := len(mails) / 3
 	s.send(mails[:third])
-	s.nodes[0].kill()
+	s.nodes[0].Kill()
 	s.send(mails[third : 2*third])
 	s.serve(s.nodes[0])
 	s.send(mails[2*third:])
 	s.dovecot.Restart()
-	within(t, patience+time.Duration(total)*300*time.Millisecond, fmt.Sprintf("%d answers", len(good)), func(context.Context) error {
+	programs.Within(t, programs.Patience+time.Duration(total)*300*time.Millisecond, fmt.Sprintf("%d answers", len(good)), func(context.Context) error {
 		if n := len(s.answers()); n < len(good) {
 			return fmt.Errorf("there are %d", n)
 		}
@@ -59,7 +61,7 @@ func TestMailIsCounted(t *testing.T) {
 func (s *site) mixture(total int) (mails [][]byte, good map[string]bool) {
 	s.t.Helper()
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
-	must(s.t, err)
+	programs.Must(s.t, err)
 	good = map[string]bool{}
 	twice, forged, automatic, broken := total/10, total/10, total/20, total/20
 	for i := range total - twice - forged - automatic - broken {
@@ -124,7 +126,7 @@ var breakages = []func(raw []byte) []byte{
 func (s *site) allHandled() {
 	s.t.Helper()
 	c := s.dovecot.Client(s.t, inbox)
-	eventually(s.t, "all mail to be handled", func(context.Context) error {
+	programs.Eventually(s.t, "all mail to be handled", func(context.Context) error {
 		if _, err := c.Select("INBOX", true); err != nil {
 			return err
 		}

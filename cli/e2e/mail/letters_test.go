@@ -19,6 +19,8 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 )
 
 const (
@@ -37,9 +39,9 @@ type keys struct {
 func newKeys(t *testing.T) keys {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
-	must(t, err)
+	programs.Must(t, err)
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	must(t, err)
+	programs.Must(t, err)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -106,7 +108,7 @@ func (k keys) sign(t *testing.T, raw []byte) []byte {
 func signed(t *testing.T, raw []byte, key crypto.Signer) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	must(t, dkim.Sign(&b, bytes.NewReader(raw), &dkim.SignOptions{
+	programs.Must(t, dkim.Sign(&b, bytes.NewReader(raw), &dkim.SignOptions{
 		Domain: domain, Selector: selector, Signer: key,
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 		HeaderKeys: []string{"From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References"},
@@ -127,9 +129,9 @@ func arrived(t *testing.T, dir string) (all []*mail.Message) {
 			if os.IsNotExist(err) { // moved from new to cur
 				continue
 			}
-			must(t, err)
+			programs.Must(t, err)
 			m, err := mail.ReadMessage(bytes.NewReader(raw))
-			must(t, err)
+			programs.Must(t, err)
 			all = append(all, m)
 		}
 	}

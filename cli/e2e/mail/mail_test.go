@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -15,10 +16,10 @@ func TestMailIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1, "")
 	s.serve(s.nodes[0])
-	s.agentd.start()
+	s.agentd.Start()
 	s.online()
 	s.reads(s.nodes[0])
-	if out := skadi(t, s.dir, "config", "check", "--live", "-c", s.nodes[0].config); !strings.Contains(out, "is fine") {
+	if out := programs.Skadi(t, s.dir, "config", "check", "--live", "-c", s.nodes[0].config); !strings.Contains(out, "is fine") {
 		t.Errorf("the check says\n%s", out)
 	}
 	var fastest time.Duration
@@ -26,7 +27,7 @@ func TestMailIsAnswered(t *testing.T) {
 		raw := s.keys.sign(t, letter{id: id, subject: "web-1: run key-" + id[:5], body: "Thank you"}.raw())
 		began := time.Now()
 		s.swaks(raw)
-		m := s.answered(id, patience)
+		m := s.answered(id, programs.Patience)
 		took := time.Since(began)
 		t.Logf("answered %v after swaks began", took)
 		if fastest == 0 || took < fastest {
@@ -56,7 +57,7 @@ func TestMailIsAnswered(t *testing.T) {
 		header: []string{"In-Reply-To: " + m.Header.Get("Message-ID"), "References: <second@example.org> " + m.Header.Get("Message-ID")},
 	}
 	s.swaks(s.keys.sign(t, again.raw()))
-	if text := textOf(t, s.answered(again.id, patience)); !strings.Contains(text, "done key-secon") {
+	if text := textOf(t, s.answered(again.id, programs.Patience)); !strings.Contains(text, "done key-secon") {
 		t.Errorf("the answer to rerun is\n%s", text)
 	}
 	// Without the token of our Message-ID, the subject alone is nothing.
@@ -64,7 +65,7 @@ func TestMailIsAnswered(t *testing.T) {
 	s.swaks(s.keys.sign(t, alone.raw()))
 	last := letter{id: "fifth@example.org", subject: "web-1", body: "run key-last"}
 	s.swaks(s.keys.sign(t, last.raw()))
-	s.answered(last.id, patience)
+	s.answered(last.id, programs.Patience)
 	if jobs := s.jobs(); len(jobs) != 4 {
 		t.Errorf("%d jobs, want 4", len(jobs))
 	}
@@ -79,17 +80,17 @@ func TestAnotherNodeTakesOver(t *testing.T) {
 	s.serve(first)
 	s.reads(first)
 	s.serve(second)
-	s.agentd.start()
+	s.agentd.Start()
 	s.online()
 	s.swaks(s.keys.sign(t, letter{id: "one@example.org", subject: "web-1: run key-1"}.raw()))
-	s.answered("one@example.org", patience)
-	if strings.Contains(second.printed(), "reading mail") {
+	s.answered("one@example.org", programs.Patience)
+	if strings.Contains(second.Printed(), "reading mail") {
 		t.Error("both nodes read the mailbox")
 	}
 	began := time.Now()
-	first.kill()
+	first.Kill()
 	s.swaks(s.keys.sign(t, letter{id: "two@example.org", subject: "web-1: run key-2"}.raw()))
-	s.answered("two@example.org", 2*patience)
+	s.answered("two@example.org", 2*programs.Patience)
 	t.Logf("the other node answered %v after the first was killed", time.Since(began).Round(time.Millisecond))
 	if jobs := s.jobs(); len(jobs) != 2 {
 		t.Errorf("%d jobs, want 2", len(jobs))

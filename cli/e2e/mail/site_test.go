@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -29,12 +30,12 @@ type site struct {
 	dovecot *throwaway.DovecotServer
 	postfix *throwaway.PostfixServer
 	nodes   []*node
-	agentd  *program
+	agentd  *programs.Program
 	client  *agentapi.Client // of the last node, with an admin's token
 }
 
 type node struct {
-	*program
+	*programs.Program
 	addr, config string
 }
 
@@ -80,27 +81,27 @@ func newSite(t *testing.T, nodes int, store string) *site {
 	s.postfix = throwaway.Postfix(t, s.dovecot, inbox, ada, eve)
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
-		n := &node{addr: freeAddress(t), config: filepath.Join(s.dir, name+".yaml")}
+		n := &node{addr: throwaway.Address(t), config: filepath.Join(s.dir, name+".yaml")}
 		where := store
 		if where == "" {
 			where = fmt.Sprintf("{driver: sqlite, path: %q}", filepath.Join(s.dir, "skadi.db"))
 		}
 		s.write(name+".yaml", fmt.Sprintf(nodeConfig, n.addr, name, where, inbox,
 			portOf(s.dovecot.Addr), s.dovecot.CAFile, s.dovecot.Password(inbox), portOf(s.postfix.Submission), s.postfix.CAFile, s.keys.dns))
-		n.program = newProgram(t, s.dir, name, "skadi", "serve", "-c", n.config)
+		n.Program = programs.New(t, s.dir, name, "skadi", "serve", "-c", n.config)
 		s.nodes = append(s.nodes, n)
 	}
 	last := s.nodes[nodes-1]
 	client, err := agentapi.NewClient(agentapi.ClientConfig{
-		Server: "http://" + last.addr, Token: skadi(t, s.dir, "tokens", "create", "test", "--role", "admin", "-c", last.config),
+		Server: "http://" + last.addr, Token: programs.Skadi(t, s.dir, "tokens", "create", "test", "--role", "admin", "-c", last.config),
 	})
-	must(t, err)
+	programs.Must(t, err)
 	t.Cleanup(client.CloseIdle)
 	s.client = client
-	s.write("token", skadi(t, s.dir, "agents", "create", "web-1", "-c", last.config))
+	s.write("token", programs.Skadi(t, s.dir, "agents", "create", "web-1", "-c", last.config))
 	s.write("run.sh", script)
 	s.write("agentd.yaml", fmt.Sprintf(agentConfig, last.addr, filepath.Join(s.dir, "agentd"), filepath.Join(s.dir, "run.sh"), s.dir))
-	s.agentd = newProgram(t, s.dir, "agentd", "agentd", "run", "-c", filepath.Join(s.dir, "agentd.yaml"))
+	s.agentd = programs.New(t, s.dir, "agentd", "agentd", "run", "-c", filepath.Join(s.dir, "agentd.yaml"))
 	return s
 }
 
@@ -111,14 +112,14 @@ func portOf(addr string) string {
 
 func (s *site) write(name, text string) {
 	s.t.Helper()
-	must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
+	programs.Must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
 }
 
 // serve starts a node and waits until it serves.
 func (s *site) serve(n *node) {
 	s.t.Helper()
-	n.start()
-	eventually(s.t, n.name+" to serve", func(ctx context.Context) error {
+	n.Start()
+	programs.Eventually(s.t, n.Name+" to serve", func(ctx context.Context) error {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+"/readyz", http.NoBody)
 		if err != nil {
 			return err
@@ -138,7 +139,7 @@ func (s *site) serve(n *node) {
 // online waits until the agent is.
 func (s *site) online() {
 	s.t.Helper()
-	eventually(s.t, "the agent to be online", func(ctx context.Context) error {
+	programs.Eventually(s.t, "the agent to be online", func(ctx context.Context) error {
 		agents, err := s.client.Agents(ctx)
 		if err == nil && (len(agents) != 1 || !agents[0].Online) {
 			err = fmt.Errorf("agents: %+v", agents)
@@ -150,8 +151,8 @@ func (s *site) online() {
 // reads waits until a node reads the mailbox.
 func (s *site) reads(n *node) {
 	s.t.Helper()
-	eventually(s.t, n.name+" to read", func(context.Context) error {
-		if !strings.Contains(n.printed(), "reading mail") {
+	programs.Eventually(s.t, n.Name+" to read", func(context.Context) error {
+		if !strings.Contains(n.Printed(), "reading mail") {
 			return fmt.Errorf("it does not")
 		}
 		return nil
@@ -164,7 +165,7 @@ func (s *site) swaks(raw []byte) {
 	s.t.Helper()
 	program := throwaway.Program(s.t, "swaks", "swaks")
 	file := filepath.Join(s.t.TempDir(), "mail.eml")
-	must(s.t, os.WriteFile(file, append(raw, ".\r\n"...), 0o600))
+	programs.Must(s.t, os.WriteFile(file, append(raw, ".\r\n"...), 0o600))
 	cmd := exec.Command(program, "--server", s.postfix.Addr, "--from", ada, "--to", inbox, "--data", "@"+file, "--no-data-fixup", "--timeout", "30")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		s.t.Fatalf("swaks: %v\n%s", err, out)
@@ -175,18 +176,18 @@ func (s *site) swaks(raw []byte) {
 func (s *site) send(mails [][]byte) {
 	s.t.Helper()
 	c, err := smtp.Dial(s.postfix.Addr)
-	must(s.t, err)
+	programs.Must(s.t, err)
 	defer func() { _ = c.Close() }()
 	for _, raw := range mails {
-		must(s.t, c.Mail(ada))
-		must(s.t, c.Rcpt(inbox))
+		programs.Must(s.t, c.Mail(ada))
+		programs.Must(s.t, c.Rcpt(inbox))
 		w, err := c.Data()
-		must(s.t, err)
+		programs.Must(s.t, err)
 		_, err = w.Write(raw)
-		must(s.t, err)
-		must(s.t, w.Close())
+		programs.Must(s.t, err)
+		programs.Must(s.t, w.Close())
 	}
-	must(s.t, c.Quit())
+	programs.Must(s.t, c.Quit())
 }
 
 // answers returns the mails that came to Ada, by the Message-ID that they
@@ -205,7 +206,7 @@ func (s *site) answers() map[string][]*mail.Message {
 func (s *site) answered(id string, limit time.Duration) *mail.Message {
 	s.t.Helper()
 	var got *mail.Message
-	within(s.t, limit, "the answer to "+id, func(context.Context) error {
+	programs.Within(s.t, limit, "the answer to "+id, func(context.Context) error {
 		found := s.answers()[id]
 		if len(found) == 0 {
 			return fmt.Errorf("there is none")
@@ -220,36 +221,18 @@ func (s *site) answered(id string, limit time.Duration) *mail.Message {
 func textOf(t *testing.T, m *mail.Message) string {
 	t.Helper()
 	all, err := io.ReadAll(m.Body)
-	must(t, err)
+	programs.Must(t, err)
 	return string(all)
 }
 
 // runs is how often each job began to run, by its ID.
 func (s *site) runs() map[string]int {
 	s.t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.dir, "runs"))
-	if !os.IsNotExist(err) {
-		must(s.t, err)
-	}
-	began := map[string]int{}
-	for id := range strings.FieldsSeq(string(data)) {
-		began[id]++
-	}
-	return began
+	return programs.Executions(s.t, filepath.Join(s.dir, "runs"))
 }
 
 // jobs returns all jobs, the newest first.
 func (s *site) jobs() []agentapi.Job {
 	s.t.Helper()
-	var all []agentapi.Job
-	filter := agentapi.JobFilter{Limit: 200}
-	for {
-		page, err := s.client.Jobs(s.t.Context(), filter)
-		must(s.t, err)
-		all = append(all, page.Jobs...)
-		if page.NextCursor == "" {
-			return all
-		}
-		filter.Cursor = page.NextCursor
-	}
+	return programs.Jobs(s.t, s.client)
 }

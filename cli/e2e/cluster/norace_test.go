@@ -1,5 +1,0 @@
-//go:build !race && unix
-
-package cluster
-
-var buildFlags []string

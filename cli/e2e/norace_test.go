@@ -1,5 +1,0 @@
-//go:build !race && unix
-
-package e2e
-
-var buildFlags []string
