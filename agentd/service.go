@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +12,15 @@ import (
 	"github.com/letserverrun/skadi/internal/service"
 )
 
-// stopSeconds is how long running jobs have to end when the service stops.
+// stopSeconds is how long running jobs have to end when the service stops, if
+// the config gives them no longer.
 const stopSeconds = 300
+
+// stopWithin is after how many seconds the system may kill an agent that stops:
+// not before its own time is over, and what it stops then has had its grace.
+func stopWithin(s *settings.Settings) int {
+	return max(stopSeconds, int((s.DrainTimeout + s.KillGrace + time.Minute).Seconds()))
+}
 
 func newService() *cobra.Command {
 	c := &cobra.Command{
@@ -55,9 +63,11 @@ Nothing is started: "systemctl start agentd" does that.`,
 				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
 				return err
 			}
-			if _, err := settings.Load(file); err != nil {
+			set, err := settings.Load(file)
+			if err != nil {
 				return err
 			}
+			u.StopSeconds = stopWithin(set)
 			if err := u.Install(c.Context()); err != nil {
 				return err
 			}
