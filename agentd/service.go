@@ -4,14 +4,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/letserverrun/skadi/agentd/settings"
 	"github.com/letserverrun/skadi/internal/service"
 )
 
-// stopSeconds is how long running jobs have to end when the service stops.
+// stopSeconds is how long running jobs have to end when the service stops, if
+// the config gives them no longer.
 const stopSeconds = 300
+
+// stopWithin is after how many seconds the system may kill an agent that stops:
+// not before its own time is over, and what it stops then has had its grace.
+func stopWithin(s *settings.Settings) int {
+	return max(stopSeconds, int((s.DrainTimeout + s.KillGrace + time.Minute).Seconds()))
+}
 
 func newService() *cobra.Command {
 	c := &cobra.Command{
@@ -35,7 +44,9 @@ func serviceInstall() *cobra.Command {
 		Long: `Writes a unit for systemd that runs "agentd run" without privileges, and without a
 way to get any: the commands that it runs may write to /var/lib/agentd and to the
 folders of --writable alone, and sudo does not work in them. --user says as whom
-they run. Nothing is started: "systemctl start agentd" does that.`,
+they run. With --unconfined they may do all that this user may, sudo included;
+"user:" in the config takes that and --user root. The config is checked first.
+Nothing is started: "systemctl start agentd" does that.`,
 		Example: "  sudo agentd service install -c /etc/skadi/agentd.yaml --user deploy --writable /srv/www\n  agentd service install --print",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -52,10 +63,12 @@ they run. Nothing is started: "systemctl start agentd" does that.`,
 				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
 				return err
 			}
-			if _, err := os.Stat(file); err != nil {
+			set, err := settings.Load(file)
+			if err != nil {
 				return err
 			}
-			if err := u.Install(); err != nil {
+			u.StopSeconds = stopWithin(set)
+			if err := u.Install(c.Context()); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "installed %s; start it with: systemctl start %s\n", u.Name, u.Name)
@@ -67,6 +80,7 @@ they run. Nothing is started: "systemctl start agentd" does that.`,
 	f.StringVar(&u.Program, "program", "", "what the service runs; this program by default")
 	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
 	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that the commands may write to")
+	f.BoolVar(&u.Unconfined, "unconfined", false, "let the commands do all that the user may, as with sudo")
 	f.BoolVar(&show, "print", false, "print the unit and install nothing")
 	return c
 }
@@ -75,7 +89,14 @@ func serviceUninstall() *cobra.Command {
 	return &cobra.Command{
 		Use: "uninstall", Short: "Stop the service and remove it; its journal stays",
 		Example: "  sudo agentd service uninstall", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return service.Unit{Name: "agentd"}.Uninstall() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			u := service.Unit{Name: "agentd"}
+			if err := u.Uninstall(); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "removed %s; /var/lib/%s stays\n", u.Name, u.Name)
+			return nil
+		},
 	}
 }
 
@@ -84,11 +105,14 @@ func serviceStatus() *cobra.Command {
 		Use: "status", Short: "Say whether the service runs; exit code 1 if it does not",
 		Example: "  agentd service status", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			state, err := service.Unit{Name: "agentd"}.State()
+			state, err := service.Unit{Name: "agentd"}.State(c.Context())
 			if err != nil {
 				return err
 			}
 			if state != service.Running {
+				if state == service.Failing || state == service.Failed {
+					return fmt.Errorf("the service agentd is %s: journalctl -u agentd says why", state)
+				}
 				return fmt.Errorf("the service agentd is %s", state)
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "agentd: %s\n", state)

@@ -25,7 +25,7 @@ func serviceCommand() *cobra.Command {
 }
 
 func serviceInstall() *cobra.Command {
-	u := service.Unit{Name: "skadi", Description: "Skadi server", Reload: true, StopSeconds: stopSeconds}
+	u := service.Unit{Name: "skadi", Description: "Skadi server", Reload: true, Alone: true, StopSeconds: stopSeconds}
 	var file string
 	var show, asJSON bool
 	c := &cobra.Command{
@@ -55,7 +55,7 @@ config is checked first. Nothing is started: "systemctl start skadi" does that, 
 			if _, err := config.Load(file); err != nil {
 				return err
 			}
-			if err := u.Install(); err != nil {
+			if err := u.Install(c.Context()); err != nil {
 				return err
 			}
 			if asJSON {
@@ -101,14 +101,15 @@ func serviceUninstall() *cobra.Command {
 func serviceStatus() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "status",
-		Short:   "Say whether the service runs",
-		Long:    "Says whether the service runs. Exit code 1 if it does not.",
+		Use:   "status",
+		Short: "Say whether the service runs",
+		Long: `Says whether the service runs: running, starting, stopping, stopped, failed, not
+installed, or failing, which is started again and again. Exit code 1 unless it runs.`,
 		Example: "  skadi service status\n  skadi service status --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			u := service.Unit{Name: "skadi"}
-			state, err := u.State()
+			state, err := u.State(c.Context())
 			if err != nil {
 				return err
 			}
@@ -117,10 +118,13 @@ func serviceStatus() *cobra.Command {
 			} else {
 				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", u.Name, state)
 			}
-			if err == nil && state != service.Running {
-				err = exitWith(exitFailed)
+			if err != nil || state == service.Running {
+				return err
 			}
-			return err
+			if state == service.Failing || state == service.Failed {
+				fmt.Fprintf(c.ErrOrStderr(), "why: journalctl -u %s\n", u.Name)
+			}
+			return exitWith(exitFailed)
 		},
 	}
 	jsonFlag(c, &asJSON)

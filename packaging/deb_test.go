@@ -139,6 +139,16 @@ func lookAtControl(t *testing.T, dir, program, pkg string) {
 		if regexp.MustCompile(`@\w+@`).MatchString(text) || strings.Contains(text, "systemctl start") || strings.Contains(text, "enable --now") {
 			t.Errorf("%s:\n%s", name, text)
 		}
+		// What root calls before the first start finds the folder; and a purge
+		// leaves no secret.
+		for in, want := range map[string]string{
+			"postinst": "install -d -m 700 -o " + program + " -g " + program + " /var/lib/" + program + "\n",
+			"postrm":   "rm -f /etc/skadi/" + program + ".token\n",
+		} {
+			if name == in && !strings.Contains(text, want) {
+				t.Errorf("%s does not: %s", name, want)
+			}
+		}
 		if info, err := os.Stat(script); err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
 		}

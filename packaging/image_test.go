@@ -23,8 +23,14 @@ func TestDockerfile(t *testing.T) {
 		t.Fatalf("%d stages, want one that builds and one that runs", len(stages))
 	}
 	build, final := text[:stages[1][0]], text[stages[1][0]:]
-	if !regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 go build -trimpath `).MatchString(build) {
+	// It builds a static program, as for the packages, which a test runs.
+	if !strings.Contains(build, "\nRUN packaging/build.sh skadi ") || !strings.Contains(read(t, "build.sh"), "CGO_ENABLED=0 ") {
 		t.Error("the program is not built to be static")
+	}
+	for _, want := range []string{"VERSION", "COMMIT"} {
+		if !strings.Contains(build, "\nARG "+want+"=\n") || !strings.Contains(read(t, "build.sh"), "${"+want+":+") {
+			t.Errorf("the build takes no %s", want)
+		}
 	}
 	if !strings.HasPrefix(final, "FROM gcr.io/distroless/static") {
 		t.Error("the image has more in it than the program")
@@ -45,9 +51,15 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 	ignored := strings.Fields(read(t, "../.dockerignore"))
-	for _, want := range []string{".git", "*.token", "secrets", "skadi.yaml"} {
+	for _, want := range []string{".git", "*.token", "secrets", "etc", "skadi.yaml"} {
 		if !slices.Contains(ignored, want) {
 			t.Errorf(".dockerignore lets %s into the build", want)
+		}
+	}
+	kept := strings.Fields(read(t, "../.gitignore"))
+	for _, want := range []string{"*.token", "/secrets/", "/etc/", "/skadi.yaml"} {
+		if !slices.Contains(kept, want) {
+			t.Errorf(".gitignore lets %s into a commit", want)
 		}
 	}
 }
@@ -133,8 +145,19 @@ func TestCompose(t *testing.T) {
 	if !slices.Equal(skadi.Healthcheck.Test[:3], []string{"CMD", "/usr/local/bin/skadi", "health"}) {
 		t.Errorf("the health check is %q", skadi.Healthcheck.Test)
 	}
-	if !slices.Contains(skadi.Volumes, "./skadi.yaml:/etc/skadi/skadi.yaml:ro") {
-		t.Errorf("the config is not mounted read-only: %q", skadi.Volumes)
+	// Of a file the container would go on seeing the old one after an editor has
+	// put a new one in its place, and a reload would change nothing.
+	if !slices.Contains(skadi.Volumes, "./etc:/etc/skadi:ro") {
+		t.Errorf("the config's folder is not mounted read-only: %q", skadi.Volumes)
+	}
+	// With SQLite it would be lost with the container otherwise.
+	if _, kept := file.Volumes["skadi"]; !kept || !slices.Contains(skadi.Volumes, "skadi:/var/lib/skadi") {
+		t.Errorf("the state folder is in no volume that is kept: %q", skadi.Volumes)
+	}
+	for _, line := range []string{"mkdir -m 700 secrets", "chown 65532 secrets/mysql_dsn", "docker compose up -d"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("the head does not say: %s", line)
+		}
 	}
 	checkMounted(t, text)
 }
@@ -142,7 +165,7 @@ func TestCompose(t *testing.T) {
 // checkMounted checks the config that the head of compose.yaml shows.
 func checkMounted(t *testing.T, text string) {
 	t.Helper()
-	_, rest, _ := strings.Cut(text, "skadi.yaml beside this file says:\n")
+	_, rest, _ := strings.Cut(text, "etc/skadi.yaml says, before the last of them:\n")
 	var lines []string
 	for line := range strings.Lines(rest) {
 		if !strings.HasPrefix(line, "#") {

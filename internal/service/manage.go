@@ -1,9 +1,12 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -13,13 +16,20 @@ import (
 // State is how a service does.
 type State string
 
-// The states.
+// The states. Failing is one that ends again and again, and is started again;
+// Stopping is one that was told to stop, and may have jobs to end.
 const (
 	Running      State = "running"
+	Starting     State = "starting"
+	Stopping     State = "stopping"
 	Stopped      State = "stopped"
+	Failing      State = "failing"
 	Failed       State = "failed"
 	NotInstalled State = "not installed"
 )
+
+// unitFolder is where units go that no package brought.
+const unitFolder = "/etc/systemd/system"
 
 // errNoManager tells what to do where nothing starts services.
 var errNoManager = errors.New("there is no systemd here, nor another service manager that is known: " +
@@ -53,11 +63,18 @@ func (u Unit) manager() (service.Service, error) {
 	})
 }
 
-// Install has the system start the service from its next start on.
-func (u Unit) Install() error {
+// Install has the system start the service from its next start on. One that is
+// installed is left as it is, with an error.
+func (u Unit) Install(ctx context.Context) error {
 	m, err := u.manager()
 	if err != nil {
 		return err
+	}
+	if err := u.fit(ctx); err != nil {
+		return err
+	}
+	if file := u.file(); file != "" && exists(file) {
+		return fmt.Errorf("%s is installed already, as %s: service uninstall takes it away and keeps the data", u.Name, file)
 	}
 	if err := m.Install(); err != nil {
 		return fmt.Errorf("install the service %s (it takes root): %w", u.Name, err)
@@ -65,11 +82,54 @@ func (u Unit) Install() error {
 	return nil
 }
 
+// fit refuses a unit that the system's manager would take, and never start.
+func (u *Unit) fit(ctx context.Context) error {
+	if u.Unconfined && u.User == "" {
+		return errors.New("--unconfined needs --user: whom systemd makes is always confined")
+	}
+	if u.Unconfined && len(u.Writable) > 0 {
+		return errors.New("--unconfined lets it write wherever its user may: leave out --writable")
+	}
+	for i, dir := range u.Writable {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+			return fmt.Errorf("--writable: there is no folder %s, and the service would not start without it: make it first", abs)
+		}
+		u.Writable[i] = abs
+	}
+	// The program id knows users that are in no file, of LDAP for example.
+	if id, err := exec.LookPath("id"); err == nil && u.User != "" {
+		if err := exec.CommandContext(ctx, id, "-u", "--", u.User).Run(); err != nil { //nolint:gosec // a name
+			return fmt.Errorf("--user: there is no user %q here: make it first, with useradd --system for example", u.User)
+		}
+	}
+	return nil
+}
+
+// file is the unit's own, where there is systemd.
+func (u Unit) file() string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	return filepath.Join(unitFolder, u.Name+".service")
+}
+
+func exists(file string) bool {
+	_, err := os.Lstat(file)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
 // Uninstall stops the service and forgets it. Its state folder stays.
 func (u Unit) Uninstall() error {
 	m, err := u.manager()
 	if err != nil {
 		return err
+	}
+	if file := u.file(); file != "" && !exists(file) {
+		return fmt.Errorf("%s was not installed by service install, there is no %s; a package is removed by what installed it", u.Name, file)
 	}
 	_ = m.Stop() // it may not run
 	if err := m.Uninstall(); err != nil {
@@ -79,10 +139,19 @@ func (u Unit) Uninstall() error {
 }
 
 // State tells how the service does.
-func (u Unit) State() (State, error) {
+func (u Unit) State(ctx context.Context) (State, error) {
 	m, err := u.manager()
 	if err != nil {
 		return "", err
+	}
+	if runtime.GOOS == "linux" {
+		// The library takes one that fails at every start for one that runs, and
+		// one that is stopping for one that is not there.
+		out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=LoadState,ActiveState,SubState", u.Name+".service").Output() //nolint:gosec // a constant
+		if err != nil {
+			return "", fmt.Errorf("ask systemd for the service %s: %w", u.Name, err)
+		}
+		return stateOf(string(out)), nil
 	}
 	status, err := m.Status()
 	switch {
@@ -96,4 +165,30 @@ func (u Unit) State() (State, error) {
 		return Running, nil
 	}
 	return Stopped, nil
+}
+
+// stateOf reads the properties of a unit as systemctl shows them.
+func stateOf(shown string) State {
+	is := make(map[string]string)
+	for line := range strings.Lines(shown) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		is[key] = value
+	}
+	switch is["ActiveState"] {
+	case "active", "reloading", "refreshing":
+		return Running
+	case "activating":
+		if strings.HasPrefix(is["SubState"], "auto-restart") {
+			return Failing
+		}
+		return Starting
+	case "deactivating":
+		return Stopping
+	case "failed":
+		return Failed
+	}
+	if is["LoadState"] == "not-found" {
+		return NotInstalled
+	}
+	return Stopped
 }

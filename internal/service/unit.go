@@ -20,14 +20,38 @@ type Unit struct {
 	Reload bool
 	// Writable are folders that it may write to besides its state folder.
 	Writable []string
+	// Alone: it starts no programs, so that it can be forbidden more.
+	Alone bool
+	// Unconfined: what its user may do, it may do, as with sudo. It takes a User,
+	// since one that systemd makes is always confined.
+	Unconfined bool
 	// StopSeconds is how long it may take to stop.
 	StopSeconds int
 	// Never are exit codes after which it is not started again.
 	Never []int
 }
 
-// Systemd returns the text of the unit for systemd: the program may write to
-// its state folder and little else, and gets no privileges.
+// confined gives a program, and all that it starts, no privileges and no way to
+// get any. Netlink is how ip, ss and resolvers look at the network; to change it
+// takes a privilege.
+var confined = []string{
+	"NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "PrivateDevices=yes",
+	"ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes",
+	"ProtectClock=yes", "ProtectHostname=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "RestrictNamespaces=yes",
+	"RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "SystemCallArchitectures=native",
+	"CapabilityBoundingSet=", "AmbientCapabilities=",
+}
+
+// alone is what a program that starts no others does not miss. Its files are
+// for nobody else; those that an agent's commands write often are. The calls of
+// @resources stay: with setrlimit it makes room for more connections.
+var alone = []string{
+	"UMask=0077", "ProtectProc=invisible", "RemoveIPC=yes", "MemoryDenyWriteExecute=yes",
+	"SystemCallFilter=@system-service", "SystemCallFilter=~@privileged", "SystemCallErrorNumber=EPERM",
+}
+
+// Systemd returns the text of the unit for systemd. Unless it is Unconfined, the
+// program may write to its state folder and little else, and gets no privileges.
 func (u Unit) Systemd() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -59,22 +83,24 @@ func (u Unit) Systemd() string {
 	} else {
 		line("User=%s", u.User)
 	}
+	// What ${env:…} of a config stands for; the user need not be able to read it.
+	line("EnvironmentFile=-/etc/default/%s", u.Name)
 	line("StateDirectory=%s", u.Name)
 	line("StateDirectoryMode=0700")
 	line("WorkingDirectory=/var/lib/%s", u.Name)
-	line("UMask=0077")
-	for _, dir := range u.Writable {
-		line("ReadWritePaths=%s", quoted(dir))
+	if !u.Unconfined {
+		for _, dir := range u.Writable {
+			line("ReadWritePaths=%s", quoted(dir))
+		}
+		line("")
+		for _, hard := range confined {
+			line("%s", hard)
+		}
 	}
-	line("")
-	for _, hard := range []string{
-		"NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=read-only", "PrivateTmp=yes", "PrivateDevices=yes",
-		"ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes",
-		"ProtectClock=yes", "ProtectHostname=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "RestrictNamespaces=yes",
-		"RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "SystemCallArchitectures=native",
-		"CapabilityBoundingSet=", "AmbientCapabilities=",
-	} {
-		line("%s", hard)
+	if u.Alone {
+		for _, hard := range alone {
+			line("%s", hard)
+		}
 	}
 	line("")
 	line("[Install]")

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"os/exec"
@@ -16,11 +17,15 @@ func units() map[string]Unit {
 	return map[string]Unit{
 		"skadi": {
 			Name: "skadi", Description: "Skadi server", Program: "/usr/local/bin/skadi",
-			Args: []string{"serve", "-c", "/etc/skadi/skadi.yaml"}, Reload: true, StopSeconds: 30,
+			Args: []string{"serve", "-c", "/etc/skadi/skadi.yaml"}, Reload: true, Alone: true, StopSeconds: 30,
 		},
 		"agentd": {
 			Name: "agentd", Description: "Skadi agent", Program: "/opt/100 % \"mine\"/agentd",
 			Args: []string{"run", "-c", "/etc/agent d/{{.Name}}$HOME.yaml"}, User: "deploy", Writable: []string{"/srv/www", "/srv/a b"}, StopSeconds: 300, Never: []int{3},
+		},
+		"unconfined": {
+			Name: "agentd", Description: "Skadi agent", Program: "/usr/bin/agentd",
+			Args: []string{"run", "-c", "/etc/skadi/agentd.yaml"}, User: "deploy", Unconfined: true, StopSeconds: 300, Never: []int{3},
 		},
 	}
 }
@@ -54,14 +59,17 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no systemd-analyze here")
 	}
-	u := units()["skadi"]
-	u.Program = "/bin/true"
-	file := filepath.Join(t.TempDir(), "skadi.service")
-	if err := os.WriteFile(file, []byte(u.Systemd()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), verify, "verify", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for name, u := range units() {
+		u.Program = "/bin/true"
+		file := filepath.Join(t.TempDir(), name+".service")
+		if err := os.WriteFile(file, []byte(u.Systemd()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// What it does not know it names with the file's path, and ends with 0.
+		out, err := exec.CommandContext(t.Context(), verify, "verify", file).CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte(file)) {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 

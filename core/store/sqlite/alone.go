@@ -43,7 +43,7 @@ func (a *alone) Acquire(context.Context, string, time.Duration) (epoch int64, he
 	case a.file != nil:
 		return 0, true, nil
 	}
-	f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOrMake(a.path)
 	if err != nil {
 		return 0, false, fmt.Errorf("lock the database for the process that works on it: %w", err)
 	}

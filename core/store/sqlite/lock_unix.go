@@ -15,7 +15,7 @@ import (
 // lockFile waits until no other process holds the lock of that name, takes it
 // and returns how to let go of it. A process that dies lets go of it too.
 func lockFile(ctx context.Context, path string, patience time.Duration) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOrMake(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock the database for its migration: %w", err)
 	}

@@ -48,11 +48,27 @@ func prepareFile(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return "", fmt.Errorf("%s is a folder: name a file in it, such as %s", path, filepath.Join(path, "skadi.db"))
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOrMake(path)
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be written by this user: %w", path, err)
 	}
 	return path, errors.Join(checkHeader(f, path), f.Close())
+}
+
+// openOrMake opens a file to read and write. One that is not there is made, for
+// its owner alone, who is the folder's owner if root makes it.
+func openOrMake(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := belong(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func checkHeader(f *os.File, path string) error {

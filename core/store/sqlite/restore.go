@@ -63,7 +63,7 @@ func Restore(ctx context.Context, backup, path string, now time.Time) (r Restore
 
 // refuseServer takes the lock of the process that works on the database.
 func refuseServer(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openOrMake(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("the folder of %s cannot be written to: %w", path, err)
 	}
@@ -85,7 +85,7 @@ func copyBeside(from, path string) (temp string, err error) {
 		return "", err
 	}
 	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err = errors.Join(err, belong(out), out.Close()); err != nil {
 		_ = os.Remove(out.Name())
 		return "", err
 	}
