@@ -59,9 +59,10 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %q, %v, want %q", out, err, want)
 	}
 
-	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1)+"    dir: /no/such/folder\n")
+	folder := filepath.Join(t.TempDir(), "none")
+	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1)+"    dir: "+folder+"\n")
 	_, _, err = execute(t.Context(), "check", "-c", path)
-	if err == nil || !strings.Contains(err.Error(), `the command "echo" runs in /no/such/folder, which is no folder`) {
+	if err == nil || !strings.Contains(err.Error(), `the command "echo" runs in `+folder+`, which is no folder`) {
 		t.Errorf("got %v", err)
 	}
 	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1))

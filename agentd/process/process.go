@@ -137,15 +137,18 @@ func (s Spec) grace() time.Duration {
 
 // stopped is what can be asked to stop as a whole.
 type stopped interface {
-	terminate()
+	// terminate is false if there is no way to ask.
+	terminate() bool
 	kill()
 	gone() bool
 }
 
 // stop asks the program's group to stop and kills what is left of it after the
-// grace time. It returns when the program itself has ended.
+// grace time, or at once what cannot be asked. It returns when the program itself has ended.
 func stop(g stopped, grace time.Duration, ended <-chan error) error {
-	g.terminate()
+	if !g.terminate() {
+		grace = 0
+	}
 	over := time.NewTimer(grace)
 	defer over.Stop()
 	check := time.NewTicker(groupCheck)

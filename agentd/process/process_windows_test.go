@@ -252,7 +252,7 @@ func stopped(t *testing.T, s process.Spec, ready int) (string, process.Outcome, 
 func TestStopReachesTheWholeTree(t *testing.T) {
 	t.Parallel()
 	s := program("tree", "4")
-	s.Grace = 200 * time.Millisecond
+	s.Grace = time.Second
 	_, o, all := stopped(t, s, 4)
 	if len(all) != 4 || o.ExitCode == 0 {
 		t.Errorf("%d processes, %+v", len(all), o)
@@ -260,11 +260,15 @@ func TestStopReachesTheWholeTree(t *testing.T) {
 	ended(t, all)
 }
 
-// TestStopIsPolite needs a console, in which alone a program can be asked.
+// TestStopIsPolite needs a console, in which alone a program can be asked, and
+// a Windows that does it: Wine does not.
 func TestStopIsPolite(t *testing.T) {
 	t.Parallel()
 	if console, _, _ := windows.NewLazySystemDLL("kernel32.dll").NewProc("GetConsoleCP").Call(); console == 0 {
 		t.Skip("this process has no console")
+	}
+	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil {
+		t.Skip("Wine sends no CTRL_BREAK")
 	}
 	out, o, _ := stopped(t, program("polite"), 1)
 	if !strings.HasSuffix(out, "bye\n") || o.ExitCode != 3 {
