@@ -33,7 +33,7 @@ help: ## Say what there is
 .PHONY: build
 build: ## Build ./dist/skadi and ./dist/agentd
 	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/skadi .
-	go build -trimpath -ldflags '-s -w' -o dist/agentd ./agentd
+	go build -trimpath -ldflags '-s -w $(if $(COMMIT),-X main.commit=$(COMMIT)$(DIRTY))' -o dist/agentd ./agentd
 
 .PHONY: cross
 cross: ## Check that agentd builds for every platform it runs on

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -132,7 +133,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	out, _, err := execute(t.Context(), "--version")
-	if err != nil || !strings.HasPrefix(out, "agentd ") {
+	if err != nil || !strings.HasPrefix(out, "agentd ") || !strings.HasSuffix(out, ", "+runtime.GOOS+"/"+runtime.GOARCH+")\n") {
 		t.Errorf("got %q, %v", out, err)
 	}
 }

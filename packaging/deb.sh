@@ -21,6 +21,8 @@ fi
 for shell in bash zsh fish; do
 	"$here" completion "$shell" >"$stage/completion.$shell"
 done
+cp -r docs "$stage/docs"
+chmod -R u=rwX,go=rX "$stage/docs"
 for file in postinst prerm postrm "$program.yaml"; do
 	sed "s|@program@|$program|g; s|@stage@|$stage|g; s|@arch@|$arch|g; s|@version@|${VERSION:-v0.0.0-dev}|g" \
 		"packaging/$file" >"$stage/$file"

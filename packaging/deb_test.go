@@ -81,6 +81,11 @@ func TestDebianPackages(t *testing.T) {
 				"usr/share/fish/vendor_completions.d/" + tc.program + ".fish": "-rw-r--r--",
 				"usr/share/doc/" + tc.pkg + "/copyright":                      "-rw-r--r--",
 			})
+			for line := range strings.Lines(list) {
+				if strings.HasPrefix(line, "d") && !strings.HasPrefix(line, "drwxr-xr-x ") {
+					t.Errorf("a folder that not everybody can enter, or others can write: %s", line)
+				}
+			}
 			for _, f := range tc.files {
 				expectFiles(t, list, map[string]string{"usr/share/doc/" + tc.pkg + "/" + f: "-rw-r--r--"})
 			}
