@@ -215,6 +215,8 @@ func (n *node) env(cfg *config.Config, account string) chat.Env {
 		URL:     mountURL(cfg, account),
 
 		Undelivered: events.Undelivered(job.DefaultSpace, n.base.Undelivered),
+		Unmatched:   n.metrics.Unmatched(account),
+		Panicked:    n.metrics.Panicked(account),
 	}
 }
 
