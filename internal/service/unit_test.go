@@ -5,9 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"text/template"
+
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 var update = flag.Bool("update", false, "write what the units are as what they should be")
@@ -50,18 +53,19 @@ func TestUnits(t *testing.T) {
 
 func TestSystemdTakesTheUnits(t *testing.T) {
 	t.Parallel()
-	verify, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("there is no systemd-analyze here")
+	if runtime.GOOS != "linux" {
+		t.Skip("systemd is of Linux")
 	}
-	u := units()["skadi"]
-	u.Program = "/bin/true"
-	file := filepath.Join(t.TempDir(), "skadi.service")
-	if err := os.WriteFile(file, []byte(u.Systemd()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), verify, "verify", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	verify := throwaway.Program(t, "systemd-analyze", "systemd")
+	for name, u := range units() {
+		u.Program = "/bin/true"
+		file := filepath.Join(t.TempDir(), name+".service")
+		if err := os.WriteFile(file, []byte(u.Systemd()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), verify, "verify", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 
