@@ -55,7 +55,7 @@ func act(role string, args []string) {
 			}
 		}
 		fmt.Printf("pid %d ready\n", os.Getpid())
-		time.Sleep(time.Hour) // select would count as a deadlock
+		<-time.After(time.Hour) // a bare select would count as a deadlock
 	case "parent": // ends, and leaves a child that holds its output
 		child := exec.Command(os.Args[0], "1")
 		child.Env = append(os.Environ(), roleEnv+"=tree")
