@@ -16,11 +16,12 @@ LINT    := go tool -modfile=.ci/lint.mod golangci-lint
 # gcc is for -race. Of MariaDB only the programs are needed; the package of
 # Redis also sets up a service, where the system runs such, that listens on
 # this machine only and that the tests do not use. Postfix gets no configuration,
-# and so starts nothing.
+# and so starts nothing. Of systemd a program alone is run, which reads units; the
+# package does not make it what starts the system.
 NEEDS := curl:curl jq:jq gcc:gcc node:nodejs npm:npm \
 	mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
 	redis-server:redis-server redis-cli:redis-tools \
-	dovecot:dovecot-imapd postfix:postfix swaks:swaks
+	dovecot:dovecot-imapd postfix:postfix swaks:swaks systemd-analyze:systemd
 
 # Runs of each fuzz target. A time such as 1m works too, but go test then fails
 # now and then for no reason but the end of that time.
@@ -33,7 +34,7 @@ help: ## Say what there is
 .PHONY: build
 build: ## Build ./dist/skadi and ./dist/agentd
 	go build -trimpath -ldflags '$(LDFLAGS)' -o dist/skadi .
-	go build -trimpath -ldflags '-s -w' -o dist/agentd ./agentd
+	go build -trimpath -ldflags '-s -w $(if $(COMMIT),-X main.commit=$(COMMIT)$(DIRTY))' -o dist/agentd ./agentd
 
 .PHONY: cross
 cross: ## Check that agentd builds for every platform it runs on

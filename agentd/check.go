@@ -58,7 +58,7 @@ func missing(s *settings.Settings) []string {
 				all = append(all, fmt.Sprintf("%s runs in %s, which is no folder", what, spec.Dir))
 				continue
 			}
-			if strings.ContainsRune(program, filepath.Separator) && !filepath.IsAbs(program) {
+			if filepath.Base(program) != program && !filepath.IsAbs(program) {
 				program = filepath.Join(spec.Dir, program)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,8 @@ import (
 	"github.com/letserverrun/skadi/agentd/agent"
 )
 
-// version is set when a release is built.
-var version = ""
+// version and commit are set when a release is built.
+var version, commit string
 
 // Exit codes. A service manager should not start agentd again after
 // exitRemoved: the token will never work again.
@@ -56,7 +57,7 @@ func newRoot() *cobra.Command {
 		Short: "Runs the commands of a YAML file when Skadi says so",
 		Long: "Agentd takes jobs from a Skadi server and runs the commands that its YAML file names.\n" +
 			"It opens no port: it asks the server over HTTPS.",
-		Version:       versionText(),
+		Version:       buildText(),
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,17 +90,35 @@ func versionText() string {
 	if version != "" {
 		return version
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel-" + s.Value[:min(len(s.Value), 12)]
-		}
+	if c := commitText(); c != "" {
+		return "devel-" + c
 	}
 	return "devel"
+}
+
+// commitText is the commit that this was built from, or empty.
+func commitText() string {
+	if commit != "" {
+		return commit
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value[:min(len(s.Value), 12)]
+			}
+		}
+	}
+	return ""
+}
+
+// buildText is the version, and what it was built from and for.
+func buildText() string {
+	c := commitText()
+	if c == "" {
+		c = "unknown commit"
+	}
+	return fmt.Sprintf("%s (%s, %s, %s/%s)", versionText(), c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -59,9 +60,10 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %q, %v, want %q", out, err, want)
 	}
 
-	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1)+"    dir: /no/such/folder\n")
+	folder := filepath.Join(t.TempDir(), "none")
+	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1)+"    dir: "+folder+"\n")
 	_, _, err = execute(t.Context(), "check", "-c", path)
-	if err == nil || !strings.Contains(err.Error(), `the command "echo" runs in /no/such/folder, which is no folder`) {
+	if err == nil || !strings.Contains(err.Error(), `the command "echo" runs in `+folder+`, which is no folder`) {
 		t.Errorf("got %v", err)
 	}
 	path = file(t, "https://skadi.example.com", strings.Replace(echo, "[go,", "[/no/such/program,", 1))
@@ -131,7 +133,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	out, _, err := execute(t.Context(), "--version")
-	if err != nil || !strings.HasPrefix(out, "agentd ") {
+	if err != nil || !strings.HasPrefix(out, "agentd ") || !strings.HasSuffix(out, ", "+runtime.GOOS+"/"+runtime.GOARCH+")\n") {
 		t.Errorf("got %q, %v", out, err)
 	}
 }

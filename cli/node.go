@@ -17,7 +17,6 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/agentapi"
-	"github.com/letserverrun/skadi/core/callback"
 	"github.com/letserverrun/skadi/core/channels"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
@@ -47,27 +46,25 @@ type node struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	base     *base
-	queue    *carrier
-	registry *nodes.Registry
-	jobs     *job.Service
-	policy   atomic.Pointer[access.Policy]
-	owners   []string
-	tokens   *access.Tokens
-	auditor  *access.Auditor
-	accounts *events.Accounts
-	relay    *events.Relay
-	replier  *events.Replier
-	metrics  *telemetry.Metrics
-	traces   *telemetry.Tracer // nil: there are none
-	intake   *intake.Intake
-	adapters map[string]chat.Factory // set with the first accounts
-	mounts   mounts
-	reloads  sync.Mutex // held while the config is read again
-	places   *channels.Book
-	// callbacks is nil if the config has no secret for them.
-	callbacks      *callback.Sender
-	closeCallbacks func()
+	base      *base
+	queue     *carrier
+	registry  *nodes.Registry
+	jobs      *job.Service
+	policy    atomic.Pointer[access.Policy]
+	owners    []string
+	tokens    *access.Tokens
+	auditor   *access.Auditor
+	accounts  *events.Accounts
+	relay     *events.Relay
+	replier   *events.Replier
+	metrics   *telemetry.Metrics
+	traces    *telemetry.Tracer // nil: there are none
+	intake    *intake.Intake
+	adapters  map[string]chat.Factory // set with the first accounts
+	mounts    mounts
+	reloads   sync.Mutex // held while the config is read again
+	places    *channels.Book
+	callbacks *callbacks
 
 	stopParts context.CancelFunc
 	parts     sync.WaitGroup
@@ -88,7 +85,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	if cfg.Node.Name != "" {
 		self.Host = cfg.Node.Name
 	}
-	callbacks, closeCallbacks, err := newCallbacks(cfg)
+	outgoing, err := newCalls(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +104,10 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		auditor:   access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts:  events.NewAccounts(time.Now, log),
 		metrics:   telemetry.NewMetrics(time.Now),
-		callbacks: callbacks, closeCallbacks: closeCallbacks,
+		callbacks: &callbacks{},
 	}
 	n.policy.Store(policy)
+	n.callbacks.set(outgoing)
 	if n.traces, err = openTraces(ctx, cfg.Tracing, self.ID, log); err != nil {
 		return nil, errors.Join(err, q.Close(), b.Close())
 	}
@@ -124,13 +122,13 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 		Outbox: b, Queue: q, Waker: q.waker, Partitions: b.partitions, Lease: n.registry.Leaser(), Logger: log,
 	})
 	n.replier = events.NewReplier(events.ReplierConfig{
-		Store: b, Jobs: n.jobs, Senders: senders{n.accounts, callbacks}, Queue: q, QueueUp: n.queueUp,
+		Store: b, Jobs: n.jobs, Senders: senders{n.accounts, n.callbacks}, Queue: q, QueueUp: n.queueUp,
 		Partitions: b.partitions, Lease: n.registry.Leaser(), Shared: b.shared, Rank: n.registry.Rank, Node: self.ID,
 		Local: localAccounts(cfg), Clock: time.Now, Logger: log, Observer: observer,
 	})
 	n.intake = intake.New(intake.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Auditor: n.auditor, Defaults: b,
-		Places: n.places, Callback: n.checkCallback(), Clock: time.Now, Logger: log,
+		Places: n.places, Callback: n.callbacks.check, Clock: time.Now, Logger: log,
 	})
 	return n, nil
 }
@@ -215,6 +213,8 @@ func (n *node) env(cfg *config.Config, account string) chat.Env {
 		URL:     mountURL(cfg, account),
 
 		Undelivered: events.Undelivered(job.DefaultSpace, n.base.Undelivered),
+		Unmatched:   n.metrics.Unmatched(account),
+		Panicked:    n.metrics.Panicked(account),
 	}
 }
 
@@ -233,7 +233,7 @@ func (n *node) api(metricsElsewhere bool, reload func(context.Context) (agentapi
 	api := httpapi.New(httpapi.Config{
 		Jobs: n.jobs, Policy: n.currentPolicy, Tokens: n.tokens, Auditor: n.auditor,
 		Queue: n.queue, Nodes: n.registry, Accounts: n.accounts, Clock: time.Now, Logger: n.log,
-		Callback: n.checkCallback(), Channels: n.places,
+		Callback: n.callbacks.check, Channels: n.places,
 		BodyBytes: int64(n.cfg.Limits.Body), TrustedProxies: n.cfg.TrustedProxies, Mount: n.mounts.get, Reload: reload,
 		Ready:       httpapi.Checks(n.checks()),
 		Traceparent: n.traces.Traceparent, Arrived: telemetry.Arrived,
@@ -274,7 +274,7 @@ func (n *node) close(hurry context.Context) error {
 		n.parts.Wait()
 	}
 	n.closeTraces(hurry)
-	n.closeCallbacks()
+	n.callbacks.set(nil)
 	return errors.Join(n.queue.Close(), n.base.Close())
 }
 

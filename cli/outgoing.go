@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/callback"
@@ -16,42 +17,61 @@ import (
 // senders are the accounts, and what calls the callback_url of jobs.
 type senders struct {
 	*events.Accounts
-	callbacks *callback.Sender // nil without a secret
+	callbacks *callbacks
 }
 
 // Adapter implements events.Senders.
 func (s senders) Adapter(account string) (chat.Adapter, bool) {
 	if account == job.CallbackAccount {
-		return s.callbacks, s.callbacks != nil
+		c := s.callbacks.now.Load()
+		if c == nil {
+			return nil, false
+		}
+		return c.sender, true
 	}
 	return s.Accounts.Adapter(account)
 }
 
-// newCallbacks returns what calls the callback_url of jobs, nil if the config
-// has no secret for it, and what ends it.
-func newCallbacks(cfg *config.Config) (s *callback.Sender, closed func(), err error) {
+// callbacks calls the callback_url of jobs as the config says just now.
+type callbacks struct{ now atomic.Pointer[calls] }
+
+// calls is what one version of the config makes of it.
+type calls struct {
+	sender *callback.Sender
+	close  func()
+}
+
+// newCalls returns nil if the config has no secret to sign with.
+func newCalls(cfg *config.Config) (*calls, error) {
 	if !cfg.Callbacks.On() {
-		return nil, func() {}, nil
+		return nil, nil //nolint:nilnil // no calls are no error
 	}
 	keys, err := cfg.Callbacks.Keys()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	allow, err := cfg.Callbacks.Allowed()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	client := outward.New(outward.Config{Allow: allow})
-	return callback.New(callback.Config{Keys: keys, Client: client, Show: httpapi.WireJob}), client.Close, nil
+	return &calls{callback.New(callback.Config{Keys: keys, Client: client, Show: httpapi.WireJob}), client.Close}, nil
 }
 
-// checkCallback says why a callback_url may not be called; nil if there are no
-// callbacks.
-func (n *node) checkCallback() func(url string) error {
-	if n.callbacks == nil {
-		return nil
+// set has later calls made by c, or by none. A call under way goes on.
+func (b *callbacks) set(c *calls) {
+	if was := b.now.Swap(c); was != nil {
+		was.close()
 	}
-	return n.callbacks.Check
+}
+
+// check says why a callback_url may not be called, or nil.
+func (b *callbacks) check(url string) error {
+	c := b.now.Load()
+	if c == nil {
+		return job.ErrCallbacksOff
+	}
+	return c.sender.Check(url)
 }
 
 // made are the adapters of a config by account.

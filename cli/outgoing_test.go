@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -46,23 +47,30 @@ func TestPlacesOfAdapters(t *testing.T) {
 func TestCallbacksNeedASecret(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
-	s, closed, err := newCallbacks(cfg)
-	if err != nil || s != nil {
-		t.Fatal(s, err)
+	b := &callbacks{}
+	all := senders{events.NewAccounts(nil, nil), b}
+	set := func() {
+		t.Helper()
+		c, err := newCalls(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.set(c)
 	}
-	closed()
-	if _, ok := (senders{events.NewAccounts(nil, nil), s}).Adapter(job.CallbackAccount); ok {
+	set()
+	if _, ok := all.Adapter(job.CallbackAccount); ok {
 		t.Error("there are callbacks without a secret")
 	}
-	cfg.Callbacks.Secrets = []chat.Secret{"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"}
-	if s, closed, err = newCallbacks(cfg); err != nil {
-		t.Fatal(err)
+	if err := b.check("https://hooks.example.com/"); !errors.Is(err, job.ErrCallbacksOff) {
+		t.Errorf("without a secret: %v", err)
 	}
-	defer closed()
-	if _, ok := (senders{events.NewAccounts(nil, nil), s}).Adapter(job.CallbackAccount); !ok {
+	cfg.Callbacks.Secrets = []chat.Secret{"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"}
+	set()
+	defer b.set(nil)
+	if _, ok := all.Adapter(job.CallbackAccount); !ok {
 		t.Error("there are no callbacks")
 	}
-	if s.Check("https://169.254.169.254/") == nil || s.Check("https://hooks.example.com/") != nil {
+	if b.check("https://169.254.169.254/") == nil || b.check("https://hooks.example.com/") != nil {
 		t.Error("the wrong addresses may be called")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/core/job"
 )
 
 // reloader reads the config of a server again. node and api are set before
@@ -84,7 +85,15 @@ func (n *node) reload(file string) (agentapi.Reloaded, error) {
 	if err := n.kept(change).with(made).places(change.Next); err != nil {
 		return done, err
 	}
+	outgoing, err := newCalls(change.Next)
+	if err != nil {
+		return done, err
+	}
 	n.cfg = change.Next
+	if slices.Contains(change.Live, "callbacks") {
+		n.callbacks.set(outgoing)
+		n.replier.Renew(job.CallbackAccount)
+	}
 	n.places.Apply(n.cfg.Channels, n.cfg.Alerts)
 	n.policy.Store(policy)
 	n.jobs.Apply(n.cfg.JobTimes(), n.cfg.JobLimits(), n.cfg.Retention.Jobs)
@@ -140,8 +149,8 @@ func reloadCommand() *cobra.Command {
 		Short: "Have a running server read its config again",
 		Long: `Has the server that is asked read its config file again, and the secrets that
 the file refers to. What can change while it runs holds at once: accounts that are
-new, changed or gone, public_url, access rules, times, limits, retention and
-log.level. An account that did not change is not disturbed; of one that did, what
+new, changed or gone, public_url, callbacks, access rules, times, limits, retention
+and log.level. An account that did not change is not disturbed; of one that did, what
 it is sending is sent to the end. The keys that need a restart are named.
 
 A file with an error is refused as a whole, and the server works on as before.

@@ -10,11 +10,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/core/job"
 )
 
 // testReloader is one of a node that runs, with a far side that knows no
@@ -96,6 +99,54 @@ func TestReloadAppliesAllOrNothing(t *testing.T) {
 		t.Errorf("%+v", n.accounts.Health())
 	}
 	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("a secret is logged:\n%s", log)
+	}
+}
+
+// TestReloadAppliesCallbacks: they can be turned on, changed and turned off
+// without a restart, and a file that is refused leaves them alone.
+func TestReloadAppliesCallbacks(t *testing.T) {
+	r, log, write := testReloader(t)
+	n := r.node
+	all := senders{n.accounts, n.callbacks}
+	sender := func() chat.Adapter {
+		a, _ := all.Adapter(job.CallbackAccount)
+		return a
+	}
+	const private, public = "http://10.1.2.3/hook", "https://ci.example.com/hook"
+	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	reload := func(text string) {
+		t.Helper()
+		write(text)
+		done, err := r.reload(t.Context())
+		if err != nil || fmt.Sprint(done.Applied) != "[callbacks]" || slices.Contains(done.Restart, "callbacks") {
+			t.Fatalf("%s: %+v, %v", text, done, err)
+		}
+	}
+	if err := n.callbacks.check(public); !errors.Is(err, job.ErrCallbacksOff) || sender() != nil {
+		t.Errorf("without a secret: %v, %v", err, sender())
+	}
+	reload("callbacks: {secrets: [" + secret + "]}\n")
+	first := sender()
+	if n.callbacks.check(public) != nil || n.callbacks.check(private) == nil || first == nil {
+		t.Errorf("turned on: %v, %v, %v", n.callbacks.check(public), n.callbacks.check(private), first)
+	}
+	reload("callbacks: {secrets: [" + secret + "], allow: [10.0.0.0/8]}\n")
+	second := sender()
+	if err := n.callbacks.check(private); err != nil || second == first {
+		t.Errorf("allowed: %v; the same sender: %t", err, second == first)
+	}
+	for _, bad := range []string{"callbacks: {secrets: [short]}\n", "callbacks: {secrets: [" + secret + "]}\nadapters: [{name: c, kind: slack}]\n"} {
+		write(bad)
+		if _, err := r.reload(t.Context()); err == nil || sender() != second || n.callbacks.check(private) != nil {
+			t.Errorf("%s: %v, and something changed", bad, err)
+		}
+	}
+	reload("")
+	if err := n.callbacks.check(public); !errors.Is(err, job.ErrCallbacksOff) || sender() != nil {
+		t.Errorf("turned off: %v, %v", err, sender())
+	}
+	if strings.Contains(log.String(), secret) {
 		t.Errorf("a secret is logged:\n%s", log)
 	}
 }

@@ -60,7 +60,7 @@ var effects = map[string]effect{
 	"metrics.listen":          restart,
 	"tracing":                 restart,
 	"adapters":                live,
-	"callbacks":               restart,
+	"callbacks":               live,
 	"channels":                live,
 	"alerts":                  live,
 	"access":                  live,

@@ -64,6 +64,7 @@ func TestChangeOfEachKey(t *testing.T) {
 		{base + "times: {offline: 5m}\nlimits: {body: 4MiB}\nretention: {jobs: 1d}\n", []string{"times.offline", "retention.jobs", "limits.body"}, nil},
 		{base + "access: {rules: [{who: ['token:a'], agents: [b], may: [c]}]}\n", []string{"access"}, nil},
 		{base + "callbacks: {secrets: [], allow: []}\nchannels: {}\nalerts: {offline: \"\", for: []}\n", nil, nil},
+		{base + "callbacks: {secrets: [whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz], allow: [10.0.0.0/8]}\n", []string{"callbacks"}, nil},
 		{base + "channels: {ops: {account: a, channel: C1}}\n", []string{"channels"}, nil},
 		{base + "adapters: [{name: a, kind: slack}]\n", []string{"adapters"}, nil},
 	} {

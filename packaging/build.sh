@@ -10,6 +10,6 @@ cd "$(dirname "$0")/.."
 cli=github.com/letserverrun/skadi/cli
 case $program in
 skadi) package=. flags="-s -w${VERSION:+ -X $cli.release=$VERSION}${COMMIT:+ -X $cli.commit=$COMMIT}" ;;
-agentd) package=./agentd flags="-s -w${VERSION:+ -X main.version=$VERSION}" ;;
+agentd) package=./agentd flags="-s -w${VERSION:+ -X main.version=$VERSION}${COMMIT:+ -X main.commit=$COMMIT}" ;;
 esac
 CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -ldflags "$flags" -o "$file" "$package"

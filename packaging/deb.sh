@@ -3,7 +3,8 @@
 #
 #	packaging/deb.sh skadi|agentd amd64|arm64 FOLDER
 #
-# VERSION and COMMIT of the environment are the version's.
+# VERSION and COMMIT of the environment are the version's. With SOURCE_DATE_EPOCH
+# the same source makes the same bytes.
 set -euo pipefail
 program=$1 arch=$2 out=$(realpath -m "$3")
 cd "$(dirname "$0")/.."
@@ -21,6 +22,11 @@ fi
 for shell in bash zsh fish; do
 	"$here" completion "$shell" >"$stage/completion.$shell"
 done
+cp -r docs "$stage/docs"
+chmod -R u=rwX,go=rX "$stage/docs"
+if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then # nfpm leaves what is in a folder its own times
+	find "$stage/docs" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
+fi
 for file in postinst prerm postrm "$program.yaml"; do
 	sed "s|@program@|$program|g; s|@stage@|$stage|g; s|@arch@|$arch|g; s|@version@|${VERSION:-v0.0.0-dev}|g" \
 		"packaging/$file" >"$stage/$file"

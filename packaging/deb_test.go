@@ -62,7 +62,7 @@ func TestDebianPackages(t *testing.T) {
 		t.Run(tc.program, func(t *testing.T) {
 			t.Parallel()
 			// Without the profile the build cache of the other tests serves here too.
-			env := []string{"VERSION=v1.2.3-rc.1", "COMMIT=0123456789ab", "GOFLAGS=-pgo=off -buildvcs=false"}
+			env := []string{"VERSION=v1.2.3-rc.1", "COMMIT=0123456789ab", "GOFLAGS=-pgo=off -buildvcs=false", "SOURCE_DATE_EPOCH=1767225600"}
 			deb := strings.TrimSpace(run(t, env, "./deb.sh", tc.program, runtime.GOARCH, t.TempDir()))
 			if want := tc.pkg + "_1.2.3~rc.1_" + runtime.GOARCH + ".deb"; filepath.Base(deb) != want {
 				t.Errorf("the package is %s, want %s", deb, want)
@@ -71,7 +71,7 @@ func TestDebianPackages(t *testing.T) {
 			run(t, nil, dpkg, "-e", deb, control)
 			lookAtControl(t, control, tc.program, tc.pkg)
 
-			list := run(t, nil, dpkg, "-c", deb)
+			list := run(t, []string{"TZ=UTC"}, dpkg, "-c", deb)
 			expectFiles(t, list, map[string]string{
 				"usr/bin/" + tc.program:                                       "-rwxr-xr-x",
 				"etc/skadi/" + tc.program + ".yaml":                           "-rw-r-----",
@@ -81,6 +81,14 @@ func TestDebianPackages(t *testing.T) {
 				"usr/share/fish/vendor_completions.d/" + tc.program + ".fish": "-rw-r--r--",
 				"usr/share/doc/" + tc.pkg + "/copyright":                      "-rw-r--r--",
 			})
+			for line := range strings.Lines(list) {
+				if !strings.Contains(line, " 2026-01-01 00:00 ") {
+					t.Errorf("its time is not that of the source, so that the package is never the same again: %s", line)
+				}
+				if strings.HasPrefix(line, "d") && !strings.HasPrefix(line, "drwxr-xr-x ") {
+					t.Errorf("a folder that not everybody can enter, or others can write: %s", line)
+				}
+			}
 			for _, f := range tc.files {
 				expectFiles(t, list, map[string]string{"usr/share/doc/" + tc.pkg + "/" + f: "-rw-r--r--"})
 			}

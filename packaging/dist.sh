@@ -18,7 +18,7 @@ for program in skadi agentd; do
 	packaging/build.sh "$program" "$(go env GOHOSTOS)" "$(go env GOHOSTARCH)" "$stage/$program.here"
 	mkdir -p "$stage/completions/$program"
 	for shell in bash zsh fish powershell; do
-		"$stage/$program.here" completion "$shell" >"$stage/completions/$program/$program.$shell"
+		"$stage/$program.here" completion "$shell" >"$stage/completions/$program/$program.${shell/powershell/ps1}"
 	done
 done
 
@@ -29,9 +29,10 @@ archive() { # PROGRAM OS ARCH
 	mkdir "$stage/$name"
 	packaging/build.sh "$1" "$2" "$3" "$stage/$name/$1$exe"
 	cp LICENSE README.md "$example" "$stage/$name/"
+	cp -r docs "$stage/$name/docs"
 	cp -r "$stage/completions/$1" "$stage/$name/completions"
-	tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" \
-		-czf "$out/$name.tar.gz" "$name"
+	tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+		--mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" | gzip -n >"$out/$name.tar.gz"
 	echo "$out/$name.tar.gz"
 }
 
@@ -44,4 +45,5 @@ for platform in "$@"; do
 	done
 done
 cd "$out"
+shopt -s nullglob # not every platform has Debian packages
 sha256sum -- *.tar.gz *.deb >SHA256SUMS

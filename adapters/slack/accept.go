@@ -46,7 +46,9 @@ var errNoAnswer = errors.New("it was not stored in time")
 // accept hands m to core and returns in time, whatever core does.
 func (a *Adapter) accept(ctx context.Context, m chat.Inbound) error {
 	done := make(chan error, 1)
-	go func() { done <- a.env.Inbox.Accept(ctx, m) }()
+	go func() {
+		done <- a.env.Guard(ctx, "handing in a message", func() error { return a.env.Inbox.Accept(ctx, m) })
+	}()
 	select {
 	case err := <-done:
 		return err

@@ -124,7 +124,7 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 // again once it has returned.
 func (a *Adapter) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := a.errands.begin(ctx)
+	stop := a.errands.begin(ctx, a.env)
 	defer func() {
 		cancel()
 		stop()

@@ -3,6 +3,8 @@ package slack
 import (
 	"context"
 	"sync"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // maxErrands is how many errands run at once; further ones are dropped.
@@ -13,6 +15,7 @@ const maxErrands = 64
 // run while the account does.
 type errands struct {
 	mu    sync.Mutex
+	env   chat.Env
 	ctx   context.Context // that of Run
 	wg    *sync.WaitGroup
 	count int
@@ -20,11 +23,11 @@ type errands struct {
 
 // begin lets errands run. The function that it returns waits for those under
 // way, once ctx has ended.
-func (e *errands) begin(ctx context.Context) (stop func()) {
+func (e *errands) begin(ctx context.Context, env chat.Env) (stop func()) {
 	var wg sync.WaitGroup
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.ctx, e.wg = ctx, &wg
+	e.ctx, e.wg, e.env = ctx, &wg, env
 	return func() {
 		e.mu.Lock()
 		e.ctx = nil
@@ -44,6 +47,7 @@ func (e *errands) run(ctx context.Context, do func(ctx context.Context)) bool {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	linked := context.AfterFunc(e.ctx, cancel) //nolint:contextcheck // it ends with Run, not with what began it
 	e.count++
+	env := e.env
 	e.wg.Go(func() {
 		defer func() {
 			linked()
@@ -52,7 +56,7 @@ func (e *errands) run(ctx context.Context, do func(ctx context.Context)) bool {
 			defer e.mu.Unlock()
 			e.count--
 		}()
-		do(ctx)
+		_ = env.Guard(ctx, "running an errand", func() error { do(ctx); return nil })
 	})
 	return true
 }

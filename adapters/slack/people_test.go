@@ -157,7 +157,7 @@ func TestErrands(t *testing.T) {
 		t.Error("an errand ran before the account did")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	stop := e.begin(ctx)
+	stop := e.begin(ctx, chat.Env{})
 	for i := range maxErrands + 10 {
 		ran := e.run(t.Context(), func(ctx context.Context) { <-ctx.Done() })
 		if ran != (i < maxErrands) {

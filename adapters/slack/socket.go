@@ -44,7 +44,8 @@ func (a *Adapter) receive(ctx context.Context) error {
 			if !pause(ctx, time.Duration(n)*a.stagger) {
 				return
 			}
-			if err := a.reconnect(ctx, n+1); err != nil {
+			err := a.env.Guard(ctx, "holding a connection to Slack", func() error { return a.reconnect(ctx, n+1) })
+			if err != nil {
 				errs <- err
 				cancel() // the other would fail alike
 			}
@@ -124,7 +125,9 @@ func (a *Adapter) connect(ctx context.Context, n int) error {
 		client: socketmode.New(a.api, socketmode.OptionReadLimit(maxBody)),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- c.client.RunContext(live) }()
+	go func() {
+		ended <- a.env.Guard(live, "reading from Slack", func() error { return c.client.RunContext(live) })
+	}()
 	over, err := c.serve(ctx, live, ended)
 	if !over && ctx.Err() != nil {
 		c.handled.Wait()
@@ -234,13 +237,19 @@ func (c *connection) begin(ctx, live context.Context, r socketmode.Request) {
 // delivers again, over whichever connection.
 func (c *connection) handle(ctx, live context.Context, r socketmode.Request) {
 	v := malformed
-	switch r.Type {
-	case socketmode.RequestTypeEventsAPI:
-		v = c.event(ctx, r.Payload)
-	case socketmode.RequestTypeSlashCommands:
-		v = c.socketCommand(ctx, r.Payload)
-	case socketmode.RequestTypeInteractive:
-		v = c.interaction(ctx, r.Payload)
+	err := c.env.Guard(ctx, "handling a message of Slack's", func() error {
+		switch r.Type {
+		case socketmode.RequestTypeEventsAPI:
+			v = c.event(ctx, r.Payload)
+		case socketmode.RequestTypeSlashCommands:
+			v = c.socketCommand(ctx, r.Payload)
+		case socketmode.RequestTypeInteractive:
+			v = c.interaction(ctx, r.Payload)
+		}
+		return nil
+	})
+	if err != nil {
+		v = notNow(err)
 	}
 	if v.why != nil {
 		c.env.Logger.Warn("a message was not taken", "type", r.Type, "status", v.status, "err", v.why)

@@ -130,7 +130,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			a.read(ctx)
+			_ = a.env.Guard(ctx, "reading the terminal", func() error { a.read(ctx); return nil })
 		}()
 		select {
 		case <-ended:
@@ -168,13 +168,15 @@ func (a *Adapter) accept(ctx context.Context, n int, text string) {
 		panic("a struct of one string cannot be encoded: " + err.Error())
 	}
 	a.track.asked(id)
-	err = a.env.Inbox.Accept(ctx, chat.Inbound{
-		ID:           id,
-		Sender:       chat.Sender{Account: a.env.Account, User: a.cfg.User, Name: a.cfg.Name},
-		Conversation: chat.ConversationRef{Account: a.env.Account, Key: conversationKey, Data: data},
-		Text:         text,
-		Direct:       true, Addressed: true,
-		At: a.env.Clock(),
+	err = a.env.Guard(ctx, "handing in a line", func() error {
+		return a.env.Inbox.Accept(ctx, chat.Inbound{
+			ID:           id,
+			Sender:       chat.Sender{Account: a.env.Account, User: a.cfg.User, Name: a.cfg.Name},
+			Conversation: chat.ConversationRef{Account: a.env.Account, Key: conversationKey, Data: data},
+			Text:         text,
+			Direct:       true, Addressed: true,
+			At: a.env.Clock(),
+		})
 	})
 	if err != nil {
 		a.track.lost(id)

@@ -3,6 +3,7 @@ package terminal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -70,11 +71,13 @@ type watched struct {
 	acks chan error
 }
 
-func (w watched) Accept(ctx context.Context, m chat.Inbound) error {
-	err := w.Inbox.Accept(ctx, m)
-	w.acks <- err
-	return err
+func (w watched) Accept(ctx context.Context, m chat.Inbound) (err error) {
+	err = errPanicked // unless it returns
+	defer func() { w.acks <- err }()
+	return w.Inbox.Accept(ctx, m)
 }
+
+var errPanicked = errors.New("panicked")
 
 func (p *pipe) Adapter() chat.Adapter { return p.adapter }
 

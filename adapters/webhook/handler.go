@@ -125,6 +125,9 @@ func (a *Adapter) take(ctx context.Context, e *event) answer {
 		return answer{status: http.StatusOK, Status: "taken", Detail: fmt.Sprintf("by rules[%d]", i)}
 	}
 	a.env.Logger.DebugContext(ctx, "no rule is for an event", "event", e.kind, "from", e.name())
+	if a.env.Unmatched != nil {
+		a.env.Unmatched()
+	}
 	return answer{status: http.StatusAccepted, Status: "ignored", Detail: "no rule is for this event"}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type desk struct {
 	*hub
 	log bytes.Buffer
 	now time.Time
+
+	unmatched atomic.Int64
 
 	mu   sync.Mutex
 	fail error
@@ -46,7 +49,8 @@ func sit(t *testing.T, change func(c *Config)) *desk {
 	d := &desk{now: time.Now()}
 	env := chat.Env{
 		Account: "github", Inbox: d, Clock: func() time.Time { return d.now },
-		Logger: slog.New(slog.NewTextHandler(&d.log, nil)),
+		Logger:    slog.New(slog.NewTextHandler(&d.log, nil)),
+		Unmatched: func() { d.unmatched.Add(1) },
 	}
 	d.hub = &hub{provider: GitHub, cfg: Config{
 		Provider: GitHub, Secrets: []chat.Secret{farSecret},
@@ -90,6 +94,26 @@ func TestAnEventBecomesAMessage(t *testing.T) {
 	ref, err := d.a.Send(t.Context(), chat.Outbound{ID: "x", To: m.Conversation, Text: "done"})
 	require.NoError(t, err)
 	assert.Equal(t, "x", ref.ID)
+}
+
+// TestWhatNoRuleIsForIsCounted: only of calls whose signature was right, so that
+// strangers cannot move the figure.
+func TestWhatNoRuleIsForIsCounted(t *testing.T) {
+	t.Parallel()
+	d := sit(t, func(c *Config) { c.Rules[0].On["branch"] = "mian" })
+	body := read(t, "github/workflow_run.json")
+	forged := d.signed("workflow_run", body)
+	forged.header.Set(githubSignature, "sha256="+strings.Repeat("0", 64))
+	code, _ := d.deliver(forged)
+	require.Equal(t, http.StatusUnauthorized, code)
+	_, _ = d.deliver(d.signed("ping", []byte("{}")))
+	require.Zero(t, d.unmatched.Load())
+	for want := int64(1); want <= 2; want++ {
+		code, answer := d.deliver(d.signed("workflow_run", body))
+		require.Equal(t, http.StatusAccepted, code, answer)
+		require.Equal(t, want, d.unmatched.Load())
+	}
+	require.Empty(t, d.got)
 }
 
 func TestRepliesGoWhereTheRuleSays(t *testing.T) {

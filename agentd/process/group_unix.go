@@ -69,7 +69,10 @@ type group struct{ id int }
 
 func groupOf(cmd *exec.Cmd) (group, error) { return group{cmd.Process.Pid}, nil }
 
-func (g group) terminate() { _ = unix.Kill(-g.id, unix.SIGTERM) }
+func (g group) terminate() bool {
+	_ = unix.Kill(-g.id, unix.SIGTERM) // one that is gone needs none
+	return true
+}
 
 func (g group) kill() { _ = unix.Kill(-g.id, unix.SIGKILL) }
 

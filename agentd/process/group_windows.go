@@ -115,9 +115,10 @@ func resumeThread(id uint32) error {
 }
 
 // terminate asks console programs of the group to stop; others do not hear it
-// and are killed later.
-func (g *group) terminate() {
-	_ = windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, g.pid)
+// and are killed later. Nobody can be asked where this process has no console,
+// as in a service.
+func (g *group) terminate() bool {
+	return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, g.pid) == nil
 }
 
 // kill ends the program and everything that it has started.

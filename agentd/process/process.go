@@ -80,6 +80,9 @@ func Run(ctx context.Context, s Spec) (Outcome, error) {
 	}
 	cmd := exec.Command(s.Argv[0], s.Argv[1:]...) //nolint:gosec,noctx // the operator's own command; ctx stops the whole group below
 	cmd.Dir, cmd.Env = s.Dir, s.Env
+	if err := batchRefusal(cmd); err != nil {
+		return Outcome{}, &NotStartedError{Program: s.Argv[0], Code: 126, Err: err}
+	}
 	setGroup(cmd, s.User)
 	out, err := pipes(cmd, s.Stdin)
 	if err != nil {
@@ -134,15 +137,18 @@ func (s Spec) grace() time.Duration {
 
 // stopped is what can be asked to stop as a whole.
 type stopped interface {
-	terminate()
+	// terminate is false if there is no way to ask.
+	terminate() bool
 	kill()
 	gone() bool
 }
 
 // stop asks the program's group to stop and kills what is left of it after the
-// grace time. It returns when the program itself has ended.
+// grace time, or at once what cannot be asked. It returns when the program itself has ended.
 func stop(g stopped, grace time.Duration, ended <-chan error) error {
-	g.terminate()
+	if !g.terminate() {
+		grace = 0
+	}
 	over := time.NewTimer(grace)
 	defer over.Stop()
 	check := time.NewTicker(groupCheck)
@@ -171,24 +177,38 @@ func notStarted(s Spec, err error) error {
 	e := &NotStartedError{Program: s.Argv[0], Code: 126, Err: err}
 	var pe *os.PathError
 	var ee *exec.Error
+	folder := folderTrouble(s.Dir)
 	switch {
 	case errors.As(err, &pe) && pe.Op == "chdir":
 		e.Err = fmt.Errorf("its folder %s: %w", s.Dir, pe.Err)
+	case folder != nil:
+		e.Err = fmt.Errorf("its folder %s: %w", s.Dir, folder)
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
 		e.Code = 127
 		e.Err = errors.New("there is no such program on this server")
-		if s.Dir != "" {
-			if _, serr := os.Stat(s.Dir); serr != nil {
-				e.Code = 126
-				e.Err = fmt.Errorf("its folder %s: %w", s.Dir, errors.Unwrap(serr))
-			}
-		}
 	case errors.As(err, &ee):
 		e.Err = ee.Err
 	case errors.As(err, &pe):
 		e.Err = pe.Err
 	}
 	return e
+}
+
+// folderTrouble says why no program can run in a folder. Not every system says
+// so when it starts one.
+func folderTrouble(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	var pe *os.PathError
+	switch {
+	case errors.As(err, &pe):
+		return pe.Err
+	case err == nil && !info.IsDir():
+		return errors.New("it is no folder")
+	}
+	return err
 }
 
 // plumbing is the pipes between this process and the program.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/letserverrun/skadi/agentd/agent"
@@ -147,10 +148,15 @@ func Load(path string) (*Settings, error) {
 	return s, nil
 }
 
-// within returns a relative path as seen from folder.
+// within returns a relative path as seen from folder. On Windows a path that
+// begins at a root, such as \srv, is on the folder's volume, and one such as
+// D:srv is the system's to resolve.
 func within(folder, path string) string {
-	if path == "" || filepath.IsAbs(path) {
+	switch {
+	case path == "" || filepath.IsAbs(path) || filepath.VolumeName(path) != "":
 		return path
+	case os.IsPathSeparator(path[0]):
+		return filepath.VolumeName(folder) + path
 	}
 	return filepath.Join(folder, path)
 }
@@ -212,7 +218,9 @@ func (s *Settings) noting(l Lookup) Lookup {
 	if l.File != nil {
 		noting.File = func(path string) ([]byte, error) {
 			data, err := l.File(path)
-			s.secret(string(data))
+			// Its last line break is the file's; taken out of the output with
+			// the secret, it would join two lines.
+			s.secret(strings.TrimRight(string(data), "\r\n"))
 			return data, err
 		}
 	}

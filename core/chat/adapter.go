@@ -76,6 +76,12 @@ type Env struct {
 	// had sent it, so that the operator sees it; id is its Outbound.ID. It is
 	// nil where nobody wants to know.
 	Undelivered func(ctx context.Context, id, why string) error
+	// Unmatched counts what came from whom it should and fits no rule of the
+	// account's, so that a mistake in a rule can be seen. It is nil where
+	// nobody wants to know.
+	Unmatched func()
+	// Panicked counts panics; see Guard. It is nil where nobody wants to know.
+	Panicked func()
 	// URL is where the far side reaches the adapter's Handler, with a slash at
 	// its end; empty where the config names no public URL.
 	URL string

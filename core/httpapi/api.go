@@ -48,7 +48,8 @@ type Config struct {
 	Nodes *node.Registry
 	// Accounts tells how the accounts do; nil means that there are none.
 	Accounts *events.Accounts
-	// Callback says why a callback_url may not be called, or nil. nil: none may.
+	// Callback says why a callback_url may not be called, or nil; with
+	// job.ErrCallbacksOff none may. nil: none may.
 	Callback func(url string) error
 	// Channels are where agents may speak of their own accord; nil: nowhere.
 	Channels Channels

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -145,16 +146,19 @@ func (c *call) checkPush(p agentapi.Push) error {
 // checkCallback says why the job's end may not be told to the callback_url.
 // What was refused is put on record without the URL, which may hold a secret.
 func (c *call) checkCallback(p agentapi.Push) error {
-	switch {
-	case p.CallbackURL == "":
+	if p.CallbackURL == "" {
 		return nil
-	case c.api.cfg.Callback == nil:
+	}
+	err := job.ErrCallbacksOff
+	if c.api.cfg.Callback != nil {
+		err = c.api.cfg.Callback(p.CallbackURL)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, job.ErrCallbacksOff):
 		return fail(agentapi.ProblemCallbacksOff,
 			"callbacks.secrets of the config has no secret to sign callbacks with; without them, use ?wait=, or read GET /v1/events").at("callback_url")
-	}
-	err := c.api.cfg.Callback(p.CallbackURL)
-	if err == nil {
-		return nil
 	}
 	code := c.record(access.Record{Action: "callback", Target: p.Agent, Why: err.Error()})
 	c.api.log.Warn("a callback_url was refused", "who", c.principal(), "agent", short(p.Agent), "err", err, "refusal", code)

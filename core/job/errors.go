@@ -29,6 +29,8 @@ var (
 	ErrUnavailable = errors.New("the database is not available")
 	// ErrFull: the disk is full.
 	ErrFull = errors.New("the disk is full")
+	// ErrCallbacksOff: the config has nothing to sign callbacks with.
+	ErrCallbacksOff = errors.New("cannot be called: callbacks are off")
 )
 
 // InvalidError is a value that can never be accepted.

@@ -48,6 +48,8 @@ type Metrics struct {
 	told       prometheus.Observer
 	received   *prometheus.HistogramVec
 	sends      *prometheus.HistogramVec
+	unmatched  *prometheus.CounterVec
+	panics     *prometheus.CounterVec
 	givenUp    prometheus.Counter
 	sweeps     *prometheus.CounterVec
 	sweepTime  prometheus.Histogram
@@ -74,6 +76,14 @@ func NewMetrics(clock chat.Clock) *Metrics {
 			Name: "skadi_send_seconds", Buckets: callBuckets,
 			Help: "How long sending one message took, by account and what came of it: ok, or the class of the error.",
 		}, []string{"account", "result"}),
+		unmatched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skadi_webhooks_unmatched_total",
+			Help: "Webhook calls whose signature was right and that no rule of the account is for, by account.",
+		}, []string{"account"}),
+		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skadi_account_panics_total",
+			Help: "Panics of adapters while they handled a message, by account; each is a bug.",
+		}, []string{"account"}),
 		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "skadi_events_given_up_total",
 			Help: "Events that this server could not tell to their conversation; skadi undelivered lists them.",
@@ -86,7 +96,7 @@ func NewMetrics(clock chat.Clock) *Metrics {
 		}),
 	}
 	m.sent, m.final, m.told = m.stages.WithLabelValues(stageSent), m.stages.WithLabelValues(stageFinal), m.stages.WithLabelValues(stageTold)
-	m.collectors = []prometheus.Collector{m.jobs, m.stages, m.received, m.sends, m.givenUp, m.sweeps, m.sweepTime}
+	m.collectors = []prometheus.Collector{m.jobs, m.stages, m.received, m.sends, m.unmatched, m.panics, m.givenUp, m.sweeps, m.sweepTime}
 	return m
 }
 
@@ -142,6 +152,16 @@ func (m *Metrics) Told(d events.Delivery) {
 func (m *Metrics) Received(account string, took time.Duration, err error) {
 	m.received.WithLabelValues(account, result(err)).Observe(seconds(took))
 }
+
+// Unmatched counts an account's webhook calls that no rule is for. Accounts
+// that have no rules show no figure.
+func (m *Metrics) Unmatched(account string) func() {
+	return func() { m.unmatched.WithLabelValues(account).Inc() }
+}
+
+// Panicked counts an account's panics, from 0, so that the first is seen to be
+// an increase.
+func (m *Metrics) Panicked(account string) func() { return m.panics.WithLabelValues(account).Inc }
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {

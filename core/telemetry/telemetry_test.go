@@ -190,6 +190,29 @@ skadi_events_given_up_total 1
 	assert.Equal(t, 3, testutil.CollectAndCount(w.both.Metrics, "skadi_send_seconds"))
 }
 
+func TestWhatAdaptersCount(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics(time.Now)
+	unmatched, panicked := m.Unmatched("ci"), m.Panicked("work")
+	m.Unmatched("work") // never called: the account has no rules
+	unmatched()
+	unmatched()
+	require.NoError(t, testutil.CollectAndCompare(m, strings.NewReader(`
+# HELP skadi_webhooks_unmatched_total Webhook calls whose signature was right and that no rule of the account is for, by account.
+# TYPE skadi_webhooks_unmatched_total counter
+skadi_webhooks_unmatched_total{account="ci"} 2
+# HELP skadi_account_panics_total Panics of adapters while they handled a message, by account; each is a bug.
+# TYPE skadi_account_panics_total counter
+skadi_account_panics_total{account="work"} 0
+`), "skadi_webhooks_unmatched_total", "skadi_account_panics_total"))
+	panicked()
+	require.NoError(t, testutil.CollectAndCompare(m, strings.NewReader(`
+# HELP skadi_account_panics_total Panics of adapters while they handled a message, by account; each is a bug.
+# TYPE skadi_account_panics_total counter
+skadi_account_panics_total{account="work"} 1
+`), "skadi_account_panics_total"))
+}
+
 func TestInboxTakesTheTime(t *testing.T) {
 	t.Parallel()
 	w := setup(t, 1)

@@ -39,7 +39,9 @@ func (b *Mailbox) whileHeld(ctx context.Context, asked time.Time, work func(cont
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 1)
-	go func() { done <- work(working) }()
+	go func() {
+		done <- b.c.Guard(working, "reading the mailbox", func() error { return work(working) })
+	}()
 
 	// lasts leaves time for what is under way.
 	lasts := b.times.lease * 3 / 4

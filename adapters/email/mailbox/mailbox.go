@@ -84,6 +84,9 @@ type Config struct {
 	// again later, while other mail goes on.
 	Handle func(ctx context.Context, m Mail) error
 	Logger *slog.Logger
+	// Guard, if set, calls f in each goroutine that reads a folder and makes an
+	// error of its panic, as [chat.Env.Guard] does.
+	Guard func(ctx context.Context, what string, f func() error) error
 }
 
 // Mail is one mail of a folder.
@@ -169,6 +172,9 @@ func New(c Config) (*Mailbox, error) {
 	c.LeaseName = cmp.Or(c.LeaseName, "mailbox")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Guard == nil {
+		c.Guard = func(_ context.Context, _ string, f func() error) error { return f() }
 	}
 	if !atom.MatchString(c.Keyword) {
 		return nil, fmt.Errorf("keyword: %q is no name for a flag; use letters and digits", c.Keyword)
@@ -257,7 +263,8 @@ func (b *Mailbox) read(ctx context.Context) error {
 	for i, name := range b.c.Folders {
 		wg.Go(func() {
 			f := &folder{b: b, name: name, log: b.c.Logger.With("folder", name)}
-			if errs[i] = f.run(ctx); errs[i] != nil {
+			errs[i] = b.c.Guard(ctx, "reading a mailbox", func() error { return f.run(ctx) })
+			if errs[i] != nil {
 				cancel() // the account does not work as it should
 			}
 		})

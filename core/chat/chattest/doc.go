@@ -44,6 +44,9 @@
 // to deliver the message again, or the asker hears that it was not accepted;
 // when it comes again it is handed in.
 //
+// Panics: a panic in handling a message ends neither the process nor the
+// adapter, is logged and counted, and the message does not count as taken.
+//
 // Lifetime: Run ends when its context does and leaves no goroutine behind, works
 // when called again, and outlives broken connections; credentials that do not
 // work make Run or Send fail, and nothing else.

@@ -234,6 +234,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Inbound", func(t *testing.T) { runInbound(t, h) })
 	t.Run("Refused", func(t *testing.T) { runRefused(t, h) })
 	t.Run("Unstored", func(t *testing.T) { runUnstored(t, h) })
+	t.Run("Panics", func(t *testing.T) { runPanics(t, h) })
 	t.Run("Lifetime", func(t *testing.T) { runLifetime(t, h) })
 	t.Run("Outbound", func(t *testing.T) { runOutbound(t, h) })
 	t.Run("Cards", func(t *testing.T) { runCards(t, h) })

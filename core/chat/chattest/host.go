@@ -16,6 +16,7 @@ type inbox struct {
 	mu    sync.Mutex
 	fail  error
 	hang  chan struct{} // while it is open, nothing is stored
+	panic bool
 	seen  map[string]bool
 	calls int
 	// deadlines are how long each call had, and 0 for ever.
@@ -50,8 +51,11 @@ func (b *inbox) called(ctx context.Context) error {
 		left = time.Until(at)
 	}
 	b.deadlines = append(b.deadlines, left)
-	fail, hang := b.fail, b.hang
+	fail, hang, panics := b.fail, b.hang, b.panic
 	b.mu.Unlock()
+	if panics {
+		panic(oops)
+	}
 	if hang == nil {
 		return fail
 	}
@@ -67,6 +71,13 @@ func (b *inbox) failWith(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fail = err
+}
+
+// panics makes calls panic, or no more.
+func (b *inbox) panics(yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.panic = yes
 }
 
 // hangs makes calls wait for their context to end, until release is called.
@@ -123,6 +134,9 @@ func (b *inbox) none(t *testing.T) {
 	default:
 	}
 }
+
+// oops is what an inbox panics with.
+const oops = "oops, a bug"
 
 // errStore is why an inbox does not take a message.
 var errStore = errors.New("the disk is full")

@@ -182,7 +182,7 @@ func (p *pager) accept(w http.ResponseWriter, r *http.Request, e pagerEvent, m c
 			return
 		}
 	}
-	err := p.env.Inbox.Accept(ctx, m)
+	err := p.handIn(ctx, m)
 	switch {
 	case err == nil || p.is("acknowledges anything"):
 	case e.Kind == "command" || e.Kind == "click":
@@ -192,6 +192,18 @@ func (p *pager) accept(w http.ResponseWriter, r *http.Request, e pagerEvent, m c
 	default:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+}
+
+// handIn hands a message in. A panic goes on to the host, but for two faults.
+func (p *pager) handIn(ctx context.Context, m chat.Inbound) (err error) {
+	defer func() {
+		if p.is("takes what panicked") || p.is("hides panics") {
+			if r := recover(); r != nil && p.is("hides panics") {
+				err = errors.New("something went wrong")
+			}
+		}
+	}()
+	return p.env.Inbox.Accept(ctx, m)
 }
 
 func pagerSign(at string, raw []byte) string {

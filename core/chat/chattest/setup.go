@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +31,9 @@ type setup struct {
 	log   *buffer
 	net   *network
 	env   chat.Env
-	stop  func()
+	// panicked counts the panics that the adapter guarded.
+	panicked atomic.Int64
+	stop     func()
 }
 
 // start starts a far side and runs its adapter until the test ends. That it
@@ -55,7 +58,8 @@ func prepare(t *testing.T, h Harness) *setup {
 		HTTP:   &http.Client{Timeout: 2 * patience, Transport: s.net},
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		KV:     newKV(s.clock.now), Lease: leaser{}, Viewer: viewer{},
-		URL: "https://skadi.example.com/adapters/" + Account + "/",
+		Panicked: func() { s.panicked.Add(1) },
+		URL:      "https://skadi.example.com/adapters/" + Account + "/",
 	}
 	t.Cleanup(s.net.CloseIdleConnections)
 	t.Cleanup(func() { s.noSecret(t, "the log", s.log.String()) })

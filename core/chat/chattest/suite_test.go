@@ -118,6 +118,8 @@ var mutants = map[string]string{
 	"tells no asker":                    "Unstored/Fails/click",
 	"remembers what it did not store":   "Unstored/Fails/usual",
 	"no deadline":                       "Unstored/Hangs/click",
+	"takes what panicked":               "Panics/usual",
+	"hides panics":                      "Panics/command",
 	"returns the context's error":       "Lifetime/EndsWithItsContext",
 	"leaks a goroutine":                 "Lifetime/EndsWithItsContext",
 	"does not run again":                "Lifetime/RunsAgain",
