@@ -63,6 +63,7 @@ var arrows = []struct{ from, to string }{
 	{"adapters/*", "core/chat"},
 	{"adapters/wechat", "core/chat adapters/wechat/*"},
 	{"adapters/wechat/envelope", "core/chat"},
+	{"adapters/wechat/envelope/envelopetest", ""},
 	{"adapters/wechat/tencent", "core/chat"},
 	{"adapters/wechat/official", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},
 	{"adapters/wechat/wecom", "core/chat adapters/wechat/envelope adapters/wechat/tencent"},

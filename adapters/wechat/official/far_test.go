@@ -1,13 +1,6 @@
 package official
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/sha1"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -22,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/adapters/wechat/envelope/envelopetest"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/chat/chattest"
 )
@@ -35,6 +29,9 @@ const (
 	// weChatWaits is how long WeChat waits for an answer.
 	weChatWaits = 5 * time.Second
 )
+
+// far seals and opens as WeChat does.
+var far = envelopetest.Far{Token: farWord, EncodingAESKey: farKey, ID: farApp}
 
 func openID(p int) string { return fmt.Sprintf("oPerson_%d-of_WeChat000000", p) }
 
@@ -188,63 +185,6 @@ func (f *weChat) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func sign(parts ...string) string {
-	slices.Sort(parts)
-	sum := sha1.Sum([]byte(strings.Join(parts, "")))
-	return hex.EncodeToString(sum[:])
-}
-
-func cdata(text string) string {
-	return "<![CDATA[" + strings.ReplaceAll(text, "]]>", "]]]]><![CDATA[>") + "]]>"
-}
-
-func farCipher() (cipher.Block, []byte) {
-	key, err := base64.StdEncoding.DecodeString(farKey + "=")
-	if err != nil {
-		panic(err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err)
-	}
-	return block, key[:16]
-}
-
-// encrypt seals a message for an app.
-func encrypt(message, app string) string {
-	block, iv := farCipher()
-	b := append([]byte("0123456789abcdef"), binary.BigEndian.AppendUint32(nil, uint32(len(message)))...)
-	b = append(append(b, message...), app...)
-	pad := 32 - len(b)%32
-	b = append(b, bytes.Repeat([]byte{byte(pad)}, pad)...)
-	cipher.NewCBCEncrypter(block, iv).CryptBlocks(b, b)
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-// decrypt opens an answer.
-func decrypt(t *testing.T, body []byte) []byte {
-	t.Helper()
-	var sealed struct{ Encrypt, MsgSignature, TimeStamp, Nonce string }
-	if err := xml.Unmarshal(body, &sealed); err != nil {
-		t.Fatalf("an answer is %q: %v", body, err)
-	}
-	if sealed.MsgSignature != sign(farWord, sealed.TimeStamp, sealed.Nonce, sealed.Encrypt) {
-		t.Fatal("an answer is not signed")
-	}
-	b, err := base64.StdEncoding.DecodeString(sealed.Encrypt)
-	if err != nil || len(b)%32 != 0 || len(b) == 0 {
-		t.Fatalf("an answer has %d bytes: %v", len(b), err)
-	}
-	block, iv := farCipher()
-	cipher.NewCBCDecrypter(block, iv).CryptBlocks(b, b)
-	b = b[16 : len(b)-int(b[len(b)-1])]
-	size := binary.BigEndian.Uint32(b)
-	if app := string(b[4+size:]); app != farApp {
-		t.Fatalf("an answer is for %q", app)
-	}
-	return b[4 : 4+size]
-}
-
 // request makes the call that brings a message.
 func (f *weChat) request(message string) *http.Request {
 	f.mu.Lock()
@@ -255,12 +195,12 @@ func (f *weChat) request(message string) *http.Request {
 }
 
 func (f *weChat) signed(message, at, nonce, word string) *http.Request {
-	q := url.Values{"timestamp": {at}, "nonce": {nonce}, "openid": {openID(0)}, "signature": {sign(word, at, nonce)}}
+	q := url.Values{"timestamp": {at}, "nonce": {nonce}, "openid": {openID(0)}, "signature": {envelopetest.Sign(word, at, nonce)}}
 	if !f.plain {
-		sealed := encrypt(message, farApp)
+		sealed := far.Seal(message)
 		q.Set("encrypt_type", "aes")
-		q.Set("msg_signature", sign(word, at, nonce, sealed))
-		message = "<xml><ToUserName>" + cdata(farGh) + "</ToUserName><Encrypt>" + cdata(sealed) + "</Encrypt></xml>"
+		q.Set("msg_signature", envelopetest.Sign(word, at, nonce, sealed))
+		message = "<xml><ToUserName>" + envelopetest.CDATA(farGh) + "</ToUserName><Encrypt>" + envelopetest.CDATA(sealed) + "</Encrypt></xml>"
 	}
 	r := httptest.NewRequest(http.MethodPost, "/callback?"+q.Encode(), strings.NewReader(message))
 	r.Header.Set("Content-Type", "text/xml")
@@ -274,16 +214,16 @@ func (f *weChat) written(m chattest.Message) string {
 	f.n++
 	at := f.clock().Add(time.Duration(f.n) * time.Second).Unix()
 	head := fmt.Sprintf("<xml><ToUserName>%s</ToUserName>\n<FromUserName>%s</FromUserName>\n<CreateTime>%d</CreateTime>\n",
-		cdata(farGh), cdata(openID(m.Person)), at)
+		envelopetest.CDATA(farGh), envelopetest.CDATA(openID(m.Person)), at)
 	var body string
 	switch m.Way {
 	case "menu":
-		body = "<MsgType>" + cdata("event") + "</MsgType><Event>" + cdata("CLICK") + "</Event><EventKey>" + cdata(m.Text) + "</EventKey>"
+		body = "<MsgType>" + envelopetest.CDATA("event") + "</MsgType><Event>" + envelopetest.CDATA("CLICK") + "</Event><EventKey>" + envelopetest.CDATA(m.Text) + "</EventKey>"
 	case "voice":
 		body = fmt.Sprintf("<MsgType>%s</MsgType><MediaId>%s</MediaId><Format>%s</Format><Recognition>%s</Recognition><MsgId>%d</MsgId>",
-			cdata("voice"), cdata("media"), cdata("amr"), cdata(m.Text), 6054768590064713728+int64(f.n))
+			envelopetest.CDATA("voice"), envelopetest.CDATA("media"), envelopetest.CDATA("amr"), envelopetest.CDATA(m.Text), 6054768590064713728+int64(f.n))
 	default:
-		body = fmt.Sprintf("<MsgType>%s</MsgType>\n<Content>%s</Content>\n<MsgId>%d</MsgId>", cdata("text"), cdata(m.Text), 23456789012345678+int64(f.n))
+		body = fmt.Sprintf("<MsgType>%s</MsgType>\n<Content>%s</Content>\n<MsgId>%d</MsgId>", envelopetest.CDATA("text"), envelopetest.CDATA(m.Text), 23456789012345678+int64(f.n))
 	}
 	message := head + body + "</xml>"
 	f.said[m] = message
@@ -314,7 +254,7 @@ func (f *weChat) passive(t *testing.T, body []byte) string {
 		return ""
 	}
 	if !f.plain {
-		body = decrypt(t, body)
+		body = far.Open(t, body)
 	}
 	var m struct{ ToUserName, FromUserName, CreateTime, MsgType, Content string }
 	if err := xml.Unmarshal(body, &m); err != nil {
@@ -384,7 +324,7 @@ func (f *weChat) event(name, key string) string {
 	f.n++
 	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>%d</CreateTime>"+
 		"<MsgType>%s</MsgType><Event>%s</Event><EventKey>%s</EventKey></xml>",
-		cdata(farGh), cdata(openID(0)), f.clock().Add(time.Duration(f.n)*time.Second).Unix(), cdata("event"), cdata(name), cdata(key))
+		envelopetest.CDATA(farGh), envelopetest.CDATA(openID(0)), f.clock().Add(time.Duration(f.n)*time.Second).Unix(), envelopetest.CDATA("event"), envelopetest.CDATA(name), envelopetest.CDATA(key))
 }
 
 func (f *weChat) Join(t *testing.T, _ int) chattest.Receipt {

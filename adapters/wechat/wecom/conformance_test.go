@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letserverrun/skadi/adapters/wechat/envelope"
+	"github.com/letserverrun/skadi/adapters/wechat/envelope/envelopetest"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/chat/chattest"
 )
@@ -127,7 +128,7 @@ func badCalls() []chattest.Bad {
 			return f.request(f.message("<MsgType>text</MsgType><Content>local hello</Content>"))
 		}),
 		bad("a place", http.StatusOK, event("LOCATION", "<Latitude>1</Latitude>")),
-		bad("a page of the menu", http.StatusOK, event("view", "<EventKey>"+cdata("https://example.com")+"</EventKey>")),
+		bad("a page of the menu", http.StatusOK, event("view", "<EventKey>"+envelopetest.CDATA("https://example.com")+"</EventKey>")),
 		bad("a click on nothing", http.StatusOK, event("click", "<EventKey></EventKey>")),
 	}
 }

@@ -1,13 +1,6 @@
 package wecom
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/sha1"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -23,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/adapters/wechat/envelope/envelopetest"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/chat/chattest"
 )
@@ -37,6 +31,9 @@ const (
 	// weComWaits is how long WeCom waits for an answer.
 	weComWaits = 5 * time.Second
 )
+
+// far seals and opens as WeCom does.
+var far = envelopetest.Far{Token: farWord, EncodingAESKey: farKey, ID: farCorp}
 
 // weCom is the far side: it calls the application, gives tokens and takes
 // messages. It is written from Tencent's documentation alone.
@@ -254,70 +251,13 @@ func (p post) words() string {
 	return words
 }
 
-func sign(parts ...string) string {
-	slices.Sort(parts)
-	sum := sha1.Sum([]byte(strings.Join(parts, "")))
-	return hex.EncodeToString(sum[:])
-}
-
-func cdata(text string) string {
-	return "<![CDATA[" + strings.ReplaceAll(text, "]]>", "]]]]><![CDATA[>") + "]]>"
-}
-
-func farCipher() (cipher.Block, []byte) {
-	key, err := base64.StdEncoding.DecodeString(farKey + "=")
-	if err != nil {
-		panic(err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err)
-	}
-	return block, key[:16]
-}
-
-// encrypt seals a message for a company.
-func encrypt(message, corp string) string {
-	block, iv := farCipher()
-	b := append([]byte("0123456789abcdef"), binary.BigEndian.AppendUint32(nil, uint32(len(message)))...)
-	b = append(append(b, message...), corp...)
-	pad := 32 - len(b)%32
-	b = append(b, bytes.Repeat([]byte{byte(pad)}, pad)...)
-	cipher.NewCBCEncrypter(block, iv).CryptBlocks(b, b)
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-// decrypt opens an answer.
-func decrypt(t *testing.T, body []byte) string {
-	t.Helper()
-	var sealed struct{ Encrypt, MsgSignature, TimeStamp, Nonce string }
-	if err := xml.Unmarshal(body, &sealed); err != nil {
-		t.Fatalf("an answer is %q: %v", body, err)
-	}
-	if sealed.MsgSignature != sign(farWord, sealed.TimeStamp, sealed.Nonce, sealed.Encrypt) {
-		t.Fatal("an answer is not signed")
-	}
-	b, err := base64.StdEncoding.DecodeString(sealed.Encrypt)
-	if err != nil || len(b)%32 != 0 || len(b) == 0 {
-		t.Fatalf("an answer has %d bytes: %v", len(b), err)
-	}
-	block, iv := farCipher()
-	cipher.NewCBCDecrypter(block, iv).CryptBlocks(b, b)
-	b = b[16 : len(b)-int(b[len(b)-1])]
-	size := binary.BigEndian.Uint32(b)
-	if corp := string(b[4+size:]); corp != farCorp {
-		t.Fatalf("an answer is for %q", corp)
-	}
-	return string(b[4 : 4+size])
-}
-
 // signed is the query of a call.
 func (f *weCom) signed(sealed, word string, late time.Duration) url.Values {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.n++
 	nonce, at := strconv.Itoa(1000000+f.n), strconv.FormatInt(f.clock().Add(late).Unix(), 10)
-	return url.Values{"msg_signature": {sign(word, at, nonce, sealed)}, "timestamp": {at}, "nonce": {nonce}}
+	return url.Values{"msg_signature": {envelopetest.Sign(word, at, nonce, sealed)}, "timestamp": {at}, "nonce": {nonce}}
 }
 
 // request makes the call that brings a message.
@@ -326,10 +266,10 @@ func (f *weCom) request(message string) *http.Request {
 }
 
 func (f *weCom) requestFor(message, corp, word string, late time.Duration) *http.Request {
-	sealed := encrypt(message, corp)
+	sealed := envelopetest.Far{EncodingAESKey: farKey, ID: corp}.Seal(message)
 	q := f.signed(sealed, word, late)
-	body := "<xml><ToUserName>" + cdata(farCorp) + "</ToUserName><Encrypt>" + cdata(sealed) + "</Encrypt><AgentID>" +
-		cdata(strconv.Itoa(farAgent)) + "</AgentID></xml>"
+	body := "<xml><ToUserName>" + envelopetest.CDATA(farCorp) + "</ToUserName><Encrypt>" + envelopetest.CDATA(sealed) + "</Encrypt><AgentID>" +
+		envelopetest.CDATA(strconv.Itoa(farAgent)) + "</AgentID></xml>"
 	r := httptest.NewRequest(http.MethodPost, "/callback?"+q.Encode(), strings.NewReader(body))
 	r.Header.Set("Content-Type", "text/xml")
 	return r
@@ -341,19 +281,19 @@ func (f *weCom) message(rest string) string {
 	defer f.mu.Unlock()
 	f.n++
 	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>%d</CreateTime>%s<AgentID>%d</AgentID></xml>",
-		cdata(farCorp), cdata(farMember), f.clock().Add(time.Duration(f.n)*time.Second).Unix(), rest, farAgent)
+		envelopetest.CDATA(farCorp), envelopetest.CDATA(farMember), f.clock().Add(time.Duration(f.n)*time.Second).Unix(), rest, farAgent)
 }
 
 func (f *weCom) written(m chattest.Message) string {
 	var message string
 	if m.Way == "menu" {
-		message = f.message("<MsgType>" + cdata("event") + "</MsgType><Event>" + cdata("click") + "</Event><EventKey>" + cdata(m.Text) + "</EventKey>")
+		message = f.message("<MsgType>" + envelopetest.CDATA("event") + "</MsgType><Event>" + envelopetest.CDATA("click") + "</Event><EventKey>" + envelopetest.CDATA(m.Text) + "</EventKey>")
 	} else {
 		f.mu.Lock()
 		f.n++
 		id := 6054768590064713728 + int64(f.n)
 		f.mu.Unlock()
-		message = f.message(fmt.Sprintf("<MsgType>%s</MsgType><Content>%s</Content><MsgId>%d</MsgId>", cdata("text"), cdata(m.Text), id))
+		message = f.message(fmt.Sprintf("<MsgType>%s</MsgType><Content>%s</Content><MsgId>%d</MsgId>", envelopetest.CDATA("text"), envelopetest.CDATA(m.Text), id))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -362,7 +302,7 @@ func (f *weCom) written(m chattest.Message) string {
 }
 
 func (f *weCom) event(name, more string) string {
-	return f.message("<MsgType>" + cdata("event") + "</MsgType><Event>" + cdata(name) + "</Event>" + more)
+	return f.message("<MsgType>" + envelopetest.CDATA("event") + "</MsgType><Event>" + envelopetest.CDATA(name) + "</Event>" + more)
 }
 
 // deliver makes a call to the adapter, and returns the answer; status 0 if there
@@ -396,7 +336,7 @@ func (f *weCom) receipt(t *testing.T, message string) chattest.Receipt {
 			ToUserName, FromUserName, MsgType string
 			Button                            struct{ ReplaceName string }
 		}
-		if err := xml.Unmarshal([]byte(decrypt(t, body)), &m); err != nil {
+		if err := xml.Unmarshal(far.Open(t, body), &m); err != nil {
 			t.Fatal(err)
 		}
 		if m.ToUserName != farMember || m.FromUserName != farCorp || m.MsgType != "update_button" {
@@ -452,8 +392,8 @@ func (f *weCom) Click(t *testing.T, label string, _ int) chattest.Receipt {
 		}
 		for _, b := range card["button_list"].([]any) {
 			if b := b.(map[string]any); b["text"] == label {
-				return f.receipt(t, f.event("template_card_event", "<EventKey>"+cdata(b["key"].(string))+"</EventKey><TaskId>"+
-					cdata(card["task_id"].(string))+"</TaskId><CardType>"+cdata("button_interaction")+"</CardType><ResponseCode>"+cdata("once")+"</ResponseCode>"))
+				return f.receipt(t, f.event("template_card_event", "<EventKey>"+envelopetest.CDATA(b["key"].(string))+"</EventKey><TaskId>"+
+					envelopetest.CDATA(card["task_id"].(string))+"</TaskId><CardType>"+envelopetest.CDATA("button_interaction")+"</CardType><ResponseCode>"+envelopetest.CDATA("once")+"</ResponseCode>"))
 			}
 		}
 	}

@@ -364,7 +364,7 @@ func TestClick(t *testing.T) {
 func TestAddressIsTested(t *testing.T) {
 	t.Parallel()
 	f, h := start(t)
-	echo := encrypt("1616140317555161061", farCorp)
+	echo := far.Seal("1616140317555161061")
 	q := f.signed(echo, farWord, 0)
 	q.Set("echostr", echo)
 	get := func(q url.Values) (int, string) {
@@ -378,7 +378,7 @@ func TestAddressIsTested(t *testing.T) {
 	}
 	for name, change := range map[string]func(q url.Values){
 		"forged":  func(q url.Values) { q.Set("msg_signature", strings.Repeat("0", 40)) },
-		"changed": func(q url.Values) { q.Set("echostr", encrypt("2", farCorp)) },
+		"changed": func(q url.Values) { q.Set("echostr", far.Seal("2")) },
 		"old": func(q url.Values) {
 			for k, v := range f.signed(echo, farWord, -time.Hour) {
 				q[k] = v
