@@ -32,7 +32,7 @@ const (
 // Slack workspace, to the commit, and to a service.
 type ciSite struct {
 	*slackSite
-	github *far
+	github *programs.Far
 }
 
 // commitStatus is a status as it stands at a commit.
@@ -51,8 +51,8 @@ type called struct {
 // the account github, and what GitHub may have done is their business.
 func newCISite(t *testing.T) *ciSite {
 	t.Helper()
-	github := startFar(t, "ci", "ci.js")
-	github.ask("setup", map[string]string{"token": ciToken, "callbackSecret": ciSigning}, nil)
+	github := programs.StartFar(t, install(t, "ci"), "ci.js")
+	github.Ask("setup", map[string]string{"token": ciToken, "callbackSecret": ciSigning}, nil)
 	s := &ciSite{slackSite: newSlackSite(t, "http"), github: github}
 	config, err := os.ReadFile(s.config)
 	programs.Must(t, err)
@@ -91,7 +91,7 @@ func newCISite(t *testing.T) *ciSite {
     rules:
       - on: {event: workflow_run}
         send: 'web-1 run {{.workflow_run.name}} {{.workflow_run.head_sha}}'
-`, ciSecret, ciToken, github.url)
+`, ciSecret, ciToken, github.URL)
 	text := strings.Replace(string(config), "adapters:\n", account, 1)
 	text = strings.Replace(text, "who: ['slack-0:*'", "who: ['github:webhook', 'quiet:webhook', 'slack-0:*'", 1)
 	text += fmt.Sprintf("callbacks: {secrets: [%s], allow: [127.0.0.1]}\n", ciSigning)
@@ -144,7 +144,7 @@ func (s *ciSite) deliver(d delivery, status int, words ...string) {
 		Status int
 		Body   string
 	}
-	s.github.ask("deliver", d, &got)
+	s.github.Ask("deliver", d, &got)
 	if got.Status != status {
 		s.t.Errorf("a delivery of %s was answered with %d %s, want %d", d.Event, got.Status, got.Body, status)
 	}
@@ -161,7 +161,7 @@ func (s *ciSite) statuses(sha string, want ...string) commitStatus {
 	s.t.Helper()
 	var all []commitStatus
 	programs.Eventually(s.t, fmt.Sprintf("the states %q of %s", want, sha), func(ctx context.Context) error {
-		if err := s.github.tryAsk(ctx, "statuses", map[string]string{"repo": "acme/shop", "sha": sha}, &all); err != nil {
+		if err := s.github.TryAsk(ctx, "statuses", map[string]string{"repo": "acme/shop", "sha": sha}, &all); err != nil {
 			return err
 		}
 		var states []string
@@ -182,7 +182,7 @@ func (s *ciSite) told(words ...string) slackMessage {
 	var found slackMessage
 	programs.Eventually(s.t, fmt.Sprintf("a message with %q", words), func(ctx context.Context) error {
 		var all []slackMessage
-		if err := s.far.tryAsk(ctx, "channel", map[string]string{"channel": "C1"}, &all); err != nil {
+		if err := s.far.TryAsk(ctx, "channel", map[string]string{"channel": "C1"}, &all); err != nil {
 			return err
 		}
 		for _, m := range all {
@@ -202,7 +202,7 @@ func (s *ciSite) callback(id string) called {
 	var found called
 	programs.Eventually(s.t, "the callback of "+id, func(ctx context.Context) error {
 		var all []called
-		if err := s.github.tryAsk(ctx, "callbacks", struct{}{}, &all); err != nil {
+		if err := s.github.TryAsk(ctx, "callbacks", struct{}{}, &all); err != nil {
 			return err
 		}
 		for _, c := range all {
@@ -247,7 +247,7 @@ func TestCI(t *testing.T) {
 		t.Errorf("the callback is %+v", c)
 	}
 	var faults []string
-	s.github.ask("refused", struct{}{}, &faults)
+	s.github.Ask("refused", struct{}{}, &faults)
 	if len(faults) > 0 {
 		t.Errorf("callbacks were refused: %q", faults)
 	}
@@ -346,7 +346,7 @@ func TestCIAttacks(t *testing.T) {
 		s.logged(host)
 	}
 	var visited []string
-	s.github.ask("visited", struct{}{}, &visited)
+	s.github.Ask("visited", struct{}{}, &visited)
 	if len(visited) > 0 {
 		t.Errorf("a callback went to %q", visited)
 	}

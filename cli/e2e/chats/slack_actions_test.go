@@ -17,7 +17,7 @@ import (
 func (s *slackSite) click(channel string, m slackMessage, user, label string, times int) {
 	s.t.Helper()
 	var answer struct{ Taken int }
-	s.far.ask("click", map[string]any{
+	s.far.Ask("click", map[string]any{
 		"app": s.app.BotToken, "channel": channel, "ts": m.TS, "user": user, "label": label, "times": times,
 	}, &answer)
 	if answer.Taken != times {
@@ -93,12 +93,12 @@ func TestSlackCommand(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s := newSlackSite(t, mode)
-			s.far.ask("guest", map[string]any{"channel": "C9"}, nil)
+			s.far.Ask("guest", map[string]any{"channel": "C9"}, nil)
 			s.start()
 			command := func(channel, text string) {
 				t.Helper()
 				var got struct{ Answer any }
-				s.far.ask("slash", map[string]any{"app": s.app.BotToken, "channel": channel, "user": "U1", "text": text}, &got)
+				s.far.Ask("slash", map[string]any{"app": s.app.BotToken, "channel": channel, "user": "U1", "text": text}, &got)
 				if got.Answer == nil {
 					t.Errorf("the command %q was not acknowledged", text)
 				}
@@ -127,7 +127,7 @@ func TestSlackCommand(t *testing.T) {
 			command("C1", "web-1 run now second")
 			programs.Eventually(t, "the answer in the channel", func(context.Context) error {
 				var all []slackMessage
-				s.far.ask("channel", map[string]any{"channel": "C1"}, &all)
+				s.far.Ask("channel", map[string]any{"channel": "C1"}, &all)
 				if len(all) == 1 {
 					return all[0].has("Succeeded", "done second")
 				}
@@ -142,7 +142,7 @@ func TestSlackCommand(t *testing.T) {
 func (s *slackSite) responses(text string) slackResponse {
 	s.t.Helper()
 	var all []slackResponse
-	s.far.ask("responses", nil, &all)
+	s.far.Ask("responses", nil, &all)
 	i := slices.IndexFunc(all, func(r slackResponse) bool { return r.About == text })
 	if i < 0 {
 		return slackResponse{}

@@ -35,12 +35,12 @@ func TestSlackMessagesAreCounted(t *testing.T) {
 	}
 	channels := max(messages/20, min(messages, 100))
 	s := newSlackSite(t, "socket")
-	s.far.ask("lift", map[string]any{"methods": []string{"chat.update"}}, nil)
+	s.far.Ask("lift", map[string]any{"methods": []string{"chat.update"}}, nil)
 	s.start()
 	s.connected(2)
 	began := time.Now()
 	var f slackFlood
-	s.far.ask("flood", map[string]any{
+	s.far.Ask("flood", map[string]any{
 		"app": s.app.BotToken, "count": messages, "rate": 500, "channels": channels, "again": 0.1,
 		"text": "<@" + s.app.BotUser + "> " + agentName + " run now n%d",
 	}, &f)
@@ -61,7 +61,7 @@ func TestSlackMessagesAreCounted(t *testing.T) {
 		}
 		Loose int
 	}
-	s.far.ask("asked", nil, &got)
+	s.far.Ask("asked", nil, &got)
 	wrong, replies, edits := got.Loose, 0, 0
 	for _, one := range got.Asked {
 		key := one.Text[strings.LastIndexByte(one.Text, ' ')+1:]
@@ -76,7 +76,7 @@ func TestSlackMessagesAreCounted(t *testing.T) {
 		t.Errorf("of %d messages, %d were not answered as they should be; %d answers are in no thread", len(got.Asked), wrong, got.Loose)
 	}
 	var counts map[string]int
-	s.far.ask("counts", nil, &counts)
+	s.far.Ask("counts", nil, &counts)
 	t.Logf("%d messages in %d channels, written in %.1f s, acknowledged after %.1f s; %d delivered again on purpose and %d for want of an acknowledgement; "+
 		"%d jobs, all told after %.1f s by %d answers and %d edits; %d posts were told to wait",
 		messages, channels, float64(f.WroteMS)/1000, float64(f.AcknowledgedMS)/1000, f.Repeats, counts["events not taken"],
@@ -96,7 +96,7 @@ func (s *slackSite) awaitDone(want int) {
 	for done, last := 0, time.Now(); done < want; {
 		programs.Pause(s.t.Context(), 100*time.Millisecond)
 		var now int
-		s.far.ask("done", nil, &now)
+		s.far.Ask("done", nil, &now)
 		if now > done {
 			done, last = now, time.Now()
 		}

@@ -20,21 +20,21 @@ func TestSlackServerKilled(t *testing.T) {
 			t.Parallel()
 			s := newSlackSite(t, mode)
 			s.start()
-			s.far.ask("hold", map[string]any{"method": "chat.postMessage"}, nil)
+			s.far.Ask("hold", map[string]any{"method": "chat.postMessage"}, nil)
 			var all []said
 			for n := range 3 {
 				all = append(all, s.mention(fmt.Sprintf("C%d", n), fmt.Sprintf("web-1 run now k%d", n)))
 			}
 			programs.Eventually(t, "an answer under way", func(ctx context.Context) error {
 				var n int
-				if err := s.far.tryAsk(ctx, "waiting", map[string]any{"method": "chat.postMessage"}, &n); err != nil || n > 0 {
+				if err := s.far.TryAsk(ctx, "waiting", map[string]any{"method": "chat.postMessage"}, &n); err != nil || n > 0 {
 					return err
 				}
 				return fmt.Errorf("there is none")
 			})
 			all = append(all, s.mention("C3", "web-1 run now k3")) // and one that is hardly begun
 			s.server.Kill()
-			s.far.ask("drop", map[string]any{"method": "chat.postMessage"}, nil)
+			s.far.Ask("drop", map[string]any{"method": "chat.postMessage"}, nil)
 			for _, one := range all {
 				if told := s.thread(one).Told; len(told) > 0 {
 					t.Fatalf("it was answered before: %+v", told)
@@ -72,7 +72,7 @@ func TestSlackRefresh(t *testing.T) {
 	for i, warning := range []bool{true, false, true} {
 		done := make(chan error, 1)
 		go func() {
-			done <- s.far.tryAsk(t.Context(), "refresh", map[string]any{"app": s.app.BotToken, "warning": warning}, nil)
+			done <- s.far.TryAsk(t.Context(), "refresh", map[string]any{"app": s.app.BotToken, "warning": warning}, nil)
 		}()
 		for over := false; !over; {
 			select {
@@ -93,7 +93,7 @@ func TestSlackRefresh(t *testing.T) {
 	s.settled(len(all))
 	s.connected(2)
 	var counts map[string]int
-	s.far.ask("counts", nil, &counts)
+	s.far.Ask("counts", nil, &counts)
 	if counts["refreshes"] != 3 || counts["connections"] < 5 {
 		t.Errorf("counts: %v", counts)
 	}

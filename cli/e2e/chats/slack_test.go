@@ -56,7 +56,7 @@ type slackThread struct {
 // writes is U1, unless a test says otherwise.
 type slackSite struct {
 	*site
-	far *far
+	far *programs.Far
 	app slackApp
 }
 
@@ -64,7 +64,7 @@ type slackSite struct {
 // mode. The first is the site's.
 func newSlackSite(t *testing.T, modes ...string) *slackSite {
 	t.Helper()
-	f := startFar(t, "slack", "slack.js")
+	f := programs.StartFar(t, install(t, "slack"), "slack.js")
 	var adapters strings.Builder
 	var apps []slackApp
 	for i, mode := range modes {
@@ -73,7 +73,7 @@ func newSlackSite(t *testing.T, modes ...string) *slackSite {
 			AppID: fmt.Sprintf("A000%d", i), BotUser: fmt.Sprintf("UBOT%d", i), Revoked: strings.HasSuffix(mode, " revoked"),
 		}
 		mode = strings.TrimSuffix(mode, " revoked")
-		fmt.Fprintf(&adapters, "  - {name: %s, kind: slack, mode: %s, bot_token: %s, api_url: '%s/api/', ", app.name, mode, app.BotToken, f.url)
+		fmt.Fprintf(&adapters, "  - {name: %s, kind: slack, mode: %s, bot_token: %s, api_url: '%s/api/', ", app.name, mode, app.BotToken, f.URL)
 		if mode == "socket" {
 			app.AppToken = "xapp-1-" + app.AppID + "-hunter2"
 			fmt.Fprintf(&adapters, "app_token: %s}\n", app.AppToken)
@@ -88,7 +88,7 @@ func newSlackSite(t *testing.T, modes ...string) *slackSite {
 		if apps[i].AppToken == "" {
 			apps[i].URL = "http://" + s.addr + "/adapters/" + apps[i].name
 		}
-		f.ask("install", apps[i], nil)
+		f.Ask("install", apps[i], nil)
 	}
 	s.app = apps[0]
 	t.Cleanup(func() {
@@ -114,7 +114,7 @@ func (s *slackSite) connected(want int) {
 	}
 	programs.Eventually(s.t, "a connection of Socket Mode", func(ctx context.Context) error {
 		var n int
-		if err := s.far.tryAsk(ctx, "connections", map[string]any{"app": s.app.BotToken}, &n); err != nil || n >= want {
+		if err := s.far.TryAsk(ctx, "connections", map[string]any{"app": s.app.BotToken}, &n); err != nil || n >= want {
 			return err
 		}
 		return fmt.Errorf("there are %d", n)
@@ -138,7 +138,7 @@ func (s *slackSite) mention(channel, text string) said {
 func (s *slackSite) say(channel, text string) said {
 	s.t.Helper()
 	one := said{Channel: channel}
-	s.far.ask("say", map[string]any{"app": s.app.BotToken, "channel": channel, "user": "U1", "text": text}, &one)
+	s.far.Ask("say", map[string]any{"app": s.app.BotToken, "channel": channel, "user": "U1", "text": text}, &one)
 	return one
 }
 
@@ -146,7 +146,7 @@ func (s *slackSite) say(channel, text string) said {
 func (s *slackSite) thread(one said) slackThread {
 	s.t.Helper()
 	var got slackThread
-	s.far.ask("thread", map[string]any{"channel": one.Channel, "ts": one.TS}, &got)
+	s.far.Ask("thread", map[string]any{"channel": one.Channel, "ts": one.TS}, &got)
 	return got
 }
 
@@ -231,7 +231,7 @@ func TestSlack(t *testing.T) {
 func (s *slackSite) again(one said, num int, reason string) {
 	s.t.Helper()
 	var answer struct{ Taken bool }
-	s.far.ask("again", map[string]any{"event_id": one.EventID, "num": num, "reason": reason}, &answer)
+	s.far.Ask("again", map[string]any{"event_id": one.EventID, "num": num, "reason": reason}, &answer)
 	if !answer.Taken {
 		s.t.Errorf("the redelivery %d of %s was not acknowledged", num, one.EventID)
 	}

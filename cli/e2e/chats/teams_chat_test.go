@@ -140,7 +140,7 @@ func deliveredAgain(t *testing.T, tm *teams) {
 		t.Helper()
 		for range 3 {
 			var a teamsAnswer
-			programs.Must(t, tm.far.tryAsk(t.Context(), "again", map[string]any{"id": id}, &a))
+			programs.Must(t, tm.far.TryAsk(t.Context(), "again", map[string]any{"id": id}, &a))
 			if a.Status != 200 {
 				t.Errorf("the bot answers %d %s", a.Status, a.Body)
 			}
@@ -161,7 +161,7 @@ func edited(t *testing.T, tm *teams) {
 	thread := channelThread(3)
 	id := tm.say(t, thread, ada, agentName+" run now unedited")
 	var a teamsAnswer
-	programs.Must(t, tm.far.tryAsk(t.Context(), "edit", map[string]any{"id": id, "text": agentName + " run now edited"}, &a))
+	programs.Must(t, tm.far.TryAsk(t.Context(), "edit", map[string]any{"id": id, "text": agentName + " run now edited"}, &a))
 	if a.Status != 200 {
 		t.Errorf("the bot answers an edit with %d %s", a.Status, a.Body)
 	}
@@ -178,14 +178,14 @@ func added(t *testing.T, tm *teams) {
 		joined := map[string]any{"where": where, "who": grace}
 		for range 2 {
 			var answers []teamsAnswer
-			programs.Must(t, tm.far.tryAsk(t.Context(), "join", joined, &answers))
+			programs.Must(t, tm.far.TryAsk(t.Context(), "join", joined, &answers))
 			for _, a := range answers {
 				if a.Status != 200 {
 					t.Errorf("the bot answers %d %s", a.Status, a.Body)
 				}
 			}
 		}
-		programs.Must(t, tm.far.tryAsk(t.Context(), "arrive", joined, nil))
+		programs.Must(t, tm.far.TryAsk(t.Context(), "arrive", joined, nil))
 		tm.sees(t, where, "help")
 		if where.Type == "personal" {
 			tm.say(t, where, grace, agentName+" run now greeted")

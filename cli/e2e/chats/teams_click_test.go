@@ -17,7 +17,7 @@ import (
 func (tm *teams) clickOn(t *testing.T, where teamsPlace, who teamsPerson, card teamsPost, title string, times int) {
 	t.Helper()
 	var answers []teamsAnswer
-	programs.Must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
+	programs.Must(t, tm.far.TryAsk(t.Context(), "click", map[string]any{
 		"where": where, "who": who, "card": card.ID, "title": title, "times": times,
 	}, &answers))
 	for _, a := range answers {
@@ -126,7 +126,7 @@ func otherClicks(t *testing.T, tm *teams) {
 	card := tm.sees(t, thread, "done clicked", "Succeeded")
 	invoke := func(name string, value any) (a teamsAnswer) {
 		t.Helper()
-		programs.Must(t, tm.far.tryAsk(t.Context(), "invoke", map[string]any{"where": thread, "who": ada, "name": name, "value": value}, &a))
+		programs.Must(t, tm.far.TryAsk(t.Context(), "invoke", map[string]any{"where": thread, "who": ada, "name": name, "value": value}, &a))
 		return a
 	}
 	if a := invoke("composeExtension/query", map[string]any{}); a.Status != 501 {
@@ -136,7 +136,7 @@ func otherClicks(t *testing.T, tm *teams) {
 	invoked(t, invoke("adaptiveCard/action", unknown), 400, "application/vnd.microsoft.error")
 	// Whoever looks at a card has clients ask for a new one, by themselves.
 	var answers []teamsAnswer
-	programs.Must(t, tm.far.tryAsk(t.Context(), "click", map[string]any{
+	programs.Must(t, tm.far.TryAsk(t.Context(), "click", map[string]any{
 		"where": thread, "who": ada, "card": card.ID, "title": "Run again", "trigger": "automatic",
 	}, &answers))
 	tm.say(t, thread, ada, agentName+" run now after-clicked")

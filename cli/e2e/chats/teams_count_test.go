@@ -38,7 +38,7 @@ func TestTeamsMessagesAreCounted(t *testing.T) {
 	tm := newTeams(t)
 	began := time.Now()
 	var f teamsFlood
-	tm.far.ask("flood", map[string]any{
+	tm.far.Ask("flood", map[string]any{
 		"where": teamsPlace{Type: "channel", ID: "19:busy_channel@thread.tacv2"}, "who": ada, "text": agentName + " run now",
 		"messages": messages, "rate": 500, "threads": max(messages/5, 1), "every": 10,
 	}, &f)
@@ -50,7 +50,7 @@ func TestTeamsMessagesAreCounted(t *testing.T) {
 	tm.settled(messages)
 
 	var posts []teamsPost
-	tm.far.ask("posts", nil, &posts)
+	tm.far.Ask("posts", nil, &posts)
 	if len(posts) != messages {
 		t.Errorf("the bot said %d messages, want %d", len(posts), messages)
 	}

@@ -56,7 +56,7 @@ func TestTeamsServerIsKilled(t *testing.T) {
 	tm.say(t, long, grace, agentName+" run wait long-lived")
 	card := tm.sees(t, long, "waiting long-lived")
 
-	tm.far.ask("hold", nil, nil)
+	tm.far.Ask("hold", nil, nil)
 	tm.ask("killed", asked, keys)
 	programs.Eventually(t, "the server to be about to answer", func(context.Context) error {
 		if tm.state(t).Held == 0 {
@@ -65,7 +65,7 @@ func TestTeamsServerIsKilled(t *testing.T) {
 		return nil
 	})
 	tm.server.Kill()
-	tm.far.ask("drop", nil, nil)
+	tm.far.Ask("drop", nil, nil)
 	tm.release("long-lived") // agentd keeps the result until somebody takes it
 	for _, where := range teamsPlaces() {
 		if posts := tm.posts(t, where); len(posts) != 0 {
@@ -90,7 +90,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 	asked, keys := map[string]string{}, map[string]teamsPlace{}
 	fault := func(status, times, retryAfter int) {
 		t.Helper()
-		tm.far.ask("fail", map[string]any{"status": status, "times": times, "retry_after": retryAfter}, nil)
+		tm.far.Ask("fail", map[string]any{"status": status, "times": times, "retry_after": retryAfter}, nil)
 	}
 
 	fault(429, 4, 6) // longer than Skadi waits by itself
@@ -101,7 +101,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 	fault(502, 1, 0)
 	tm.ask("flaky", asked, keys)
 	tm.answered(asked, keys)
-	tm.far.ask("revoke", nil, nil)
+	tm.far.Ask("revoke", nil, nil)
 	tm.ask("revoked", asked, keys)
 	tm.answered(asked, keys)
 
@@ -117,7 +117,7 @@ func TestTeamsHasTrouble(t *testing.T) {
 		}
 		return nil
 	})
-	tm.far.ask("heal", nil, nil)
+	tm.far.Ask("heal", nil, nil)
 	tm.answered(asked, keys)
 
 	s := tm.state(t)

@@ -113,14 +113,14 @@ type teamsState struct {
 // teams is a server with a bot in Teams, and its agent.
 type teams struct {
 	*site
-	far *far
+	far *programs.Far
 }
 
 // newTeams starts the far side, a server and an agent.
 func newTeams(t *testing.T) *teams {
 	t.Helper()
-	f := startFar(t, "teams", "teams.js", "APP_ID="+teamsApp, "APP_PASSWORD="+teamsPassword, "TENANT_ID="+teamsTenant)
-	host := strings.TrimPrefix(f.url, "http://")
+	f := programs.StartFar(t, install(t, "teams"), "teams.js", "APP_ID="+teamsApp, "APP_PASSWORD="+teamsPassword, "TENANT_ID="+teamsTenant)
+	host := strings.TrimPrefix(f.URL, "http://")
 	s := newSite(t, fmt.Sprintf(`  - name: work-teams
     kind: teams
     app_id: %s
@@ -131,7 +131,7 @@ func newTeams(t *testing.T) *teams {
     service_hosts: [%[4]q]
     allow_http_loopback: true
 `, teamsApp, teamsPassword, teamsTenant, host), teamsRules)
-	f.ask("bot", map[string]any{"url": "http://" + s.addr + "/adapters/work-teams/messages"}, nil)
+	f.Ask("bot", map[string]any{"url": "http://" + s.addr + "/adapters/work-teams/messages"}, nil)
 	s.start()
 	tm := &teams{site: s, far: f}
 	t.Cleanup(func() {
@@ -156,7 +156,7 @@ func (tm *teams) say(t *testing.T, where teamsPlace, who teamsPerson, text strin
 func (tm *teams) try(t *testing.T, in any) teamsAnswer {
 	t.Helper()
 	var a teamsAnswer
-	programs.Must(t, tm.far.tryAsk(t.Context(), "say", in, &a))
+	programs.Must(t, tm.far.TryAsk(t.Context(), "say", in, &a))
 	return a
 }
 
@@ -164,14 +164,14 @@ func (tm *teams) try(t *testing.T, in any) teamsAnswer {
 func (tm *teams) posts(t *testing.T, where teamsPlace) []teamsPost {
 	t.Helper()
 	var all []teamsPost
-	programs.Must(t, tm.far.tryAsk(t.Context(), "posts", nil, &all))
+	programs.Must(t, tm.far.TryAsk(t.Context(), "posts", nil, &all))
 	return slices.DeleteFunc(all, func(p teamsPost) bool { return p.Conversation != where.conversation() })
 }
 
 func (tm *teams) state(t *testing.T) teamsState {
 	t.Helper()
 	var s teamsState
-	programs.Must(t, tm.far.tryAsk(t.Context(), "state", nil, &s))
+	programs.Must(t, tm.far.TryAsk(t.Context(), "state", nil, &s))
 	return s
 }
 

@@ -39,12 +39,12 @@ func TestWeChatOnTwoNodes(t *testing.T) {
 	})
 	other := w.another("other")
 	other.startServer()
-	w.far.ask("app", map[string]any{"urls": []string{w.callback(), other.callback()}}, nil)
+	w.far.Ask("app", map[string]any{"urls": []string{w.callback(), other.callback()}}, nil)
 
 	const rounds, messages = 2, 40
 	for round := range rounds {
 		var f struct{ Taken, Lost, Again, Forged, Believed int }
-		w.far.ask("flood", map[string]any{
+		w.far.Ask("flood", map[string]any{
 			"text": agentName + " run now", "prefix": "r" + strconv.Itoa(round) + "-", "messages": messages, "rate": 40, "people": 30,
 		}, &f)
 		if f.Taken != messages || f.Lost != 0 || f.Again != messages/10*3 || f.Believed != 0 {

@@ -44,7 +44,7 @@ type weChatState struct {
 // weChat is a server with an official account, and its agent.
 type weChat struct {
 	*site
-	far *far
+	far *programs.Far
 }
 
 func newWeChat(t *testing.T) *weChat {
@@ -55,7 +55,7 @@ func newWeChat(t *testing.T) *weChat {
 // newWeChatOn is newWeChat on a site that is made so.
 func newWeChatOn(t *testing.T, make func(adapters, rules string) *site) *weChat {
 	t.Helper()
-	f := startFar(t, "wechat", "wechat.js", "APP="+weChatApp, "SECRET=secret-hunter2", "TOKEN=wordhunter2", "KEY="+weChatKey)
+	f := programs.StartFar(t, install(t, "wechat"), "wechat.js", "APP="+weChatApp, "SECRET=secret-hunter2", "TOKEN=wordhunter2", "KEY="+weChatKey)
 	s := make(fmt.Sprintf(`  - name: shop
     kind: wechat
     account: official
@@ -64,9 +64,9 @@ func newWeChatOn(t *testing.T, make func(adapters, rules string) *site) *weChat 
     token: wordhunter2
     encoding_aes_key: %s
     api_url: %s
-`, weChatApp, weChatKey, f.url),
+`, weChatApp, weChatKey, f.URL),
 		`[{who: ["shop:`+weChatApp+`/*"], agents: ["*"], may: ["run * *"], see: true}]`)
-	f.ask("app", map[string]any{"urls": []string{s.callback()}}, nil)
+	f.Ask("app", map[string]any{"urls": []string{s.callback()}}, nil)
 	s.start()
 	w := &weChat{site: s, far: f}
 	t.Cleanup(func() {
@@ -83,7 +83,7 @@ func (s *site) callback() string { return "http://" + s.addr + "/adapters/shop/c
 func (w *weChat) say(user, text string) weChatAnswer {
 	w.t.Helper()
 	var a weChatAnswer
-	w.far.ask("say", map[string]any{"user": user, "text": text}, &a)
+	w.far.Ask("say", map[string]any{"user": user, "text": text}, &a)
 	if a.Status != 200 {
 		w.t.Errorf("%q was answered with %+v", text, a)
 	}
@@ -96,7 +96,7 @@ func (w *weChat) say(user, text string) weChatAnswer {
 func (w *weChat) posts(user string) []weChatPost {
 	w.t.Helper()
 	var all []weChatPost
-	w.far.ask("posts", map[string]any{"user": user}, &all)
+	w.far.Ask("posts", map[string]any{"user": user}, &all)
 	return all
 }
 
@@ -123,7 +123,7 @@ func (w *weChat) tells(user string, words ...string) weChatPost {
 func (w *weChat) state() weChatState {
 	w.t.Helper()
 	var s weChatState
-	w.far.ask("state", nil, &s)
+	w.far.Ask("state", nil, &s)
 	return s
 }
 
@@ -132,11 +132,11 @@ func TestWeChat(t *testing.T) {
 	w := newWeChat(t)
 
 	var echo weChatAnswer
-	w.far.ask("test", map[string]any{}, &echo)
+	w.far.Ask("test", map[string]any{}, &echo)
 	if echo.Status != 200 || echo.Body != "5838479218127813673" {
 		t.Errorf("the address is tested, and answers %+v", echo)
 	}
-	w.far.ask("test", map[string]any{"forged": "word"}, &echo)
+	w.far.Ask("test", map[string]any{"forged": "word"}, &echo)
 	if echo.Status != 403 {
 		t.Errorf("a forged test of the address is answered with %+v", echo)
 	}
@@ -144,7 +144,7 @@ func TestWeChat(t *testing.T) {
 	// Who follows is greeted; a job that is done at once is answered within its
 	// call, and a message that comes again gets the same answer.
 	var hello weChatAnswer
-	w.far.ask("event", map[string]any{"user": "oAda", "event": "subscribe"}, &hello)
+	w.far.Ask("event", map[string]any{"user": "oAda", "event": "subscribe"}, &hello)
 	if !strings.Contains(hello.Passive, "Skadi") {
 		t.Errorf("who follows is told %+v", hello)
 	}
@@ -154,7 +154,7 @@ func TestWeChat(t *testing.T) {
 	}
 	for range 3 {
 		var again weChatAnswer
-		w.far.ask("again", map[string]any{"id": first.ID}, &again)
+		w.far.Ask("again", map[string]any{"id": first.ID}, &again)
 		if again.Passive != first.Passive {
 			t.Errorf("the message came again and was answered with %+v", again)
 		}
@@ -165,8 +165,8 @@ func TestWeChat(t *testing.T) {
 
 	// A click in the menu and a voice are commands.
 	var menu, voice weChatAnswer
-	w.far.ask("event", map[string]any{"user": "oMenu", "event": "CLICK", "key": agentName + " run now menu"}, &menu)
-	w.far.ask("say", map[string]any{"user": "oVoice", "kind": "voice", "text": agentName + " run now voice"}, &voice)
+	w.far.Ask("event", map[string]any{"user": "oMenu", "event": "CLICK", "key": agentName + " run now menu"}, &menu)
+	w.far.Ask("say", map[string]any{"user": "oVoice", "kind": "voice", "text": agentName + " run now voice"}, &voice)
 	if !strings.Contains(menu.Passive, "done menu") || !strings.Contains(voice.Passive, "done voice") {
 		t.Errorf("a click is answered with %+v, a voice with %+v", menu, voice)
 	}
@@ -191,7 +191,7 @@ func TestWeChat(t *testing.T) {
 
 	for _, how := range []string{"word", "stale", "receiver", "unsigned", "changed", "plain", "downgraded"} {
 		var a weChatAnswer
-		w.far.ask("say", map[string]any{"user": "oAda", "text": agentName + " run now forged", "forged": how}, &a)
+		w.far.Ask("say", map[string]any{"user": "oAda", "text": agentName + " run now forged", "forged": how}, &a)
 		if a.Status < 400 || a.Status >= 500 {
 			t.Errorf("%s: it is answered with %+v", how, a)
 		}
@@ -211,7 +211,7 @@ func TestWeChat(t *testing.T) {
 func (w *weChat) late(before int) {
 	w.t.Helper()
 	w.say("oEve", agentName+" run wait late")
-	w.far.ask("shut", map[string]any{"user": "oEve"}, nil)
+	w.far.Ask("shut", map[string]any{"user": "oEve"}, nil)
 	seen := len(w.posts("oEve"))
 	w.release("late")
 	jobs := w.settled(before + 1)
@@ -263,7 +263,7 @@ func TestWeChatMessagesAreCounted(t *testing.T) {
 	var f struct{ Taken, Lost, Again, Forged, Believed, MS int }
 	done := make(chan error, 1)
 	go func() {
-		done <- w.far.tryAsk(t.Context(), "flood", map[string]any{
+		done <- w.far.TryAsk(t.Context(), "flood", map[string]any{
 			"text": agentName + " run now", "messages": messages, "rate": 100, "people": max(messages/2, 10),
 		}, &f)
 	}()

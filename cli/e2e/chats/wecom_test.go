@@ -46,12 +46,12 @@ type weComState struct {
 // weCom is a server with an application in WeCom, and its agent.
 type weCom struct {
 	*site
-	far *far
+	far *programs.Far
 }
 
 func newWeCom(t *testing.T) *weCom {
 	t.Helper()
-	f := startFar(t, "wecom", "wecom.js", "CORP="+weComCorp, "AGENT="+weComAgent, "SECRET=secret-hunter2",
+	f := programs.StartFar(t, install(t, "wecom"), "wecom.js", "CORP="+weComCorp, "AGENT="+weComAgent, "SECRET=secret-hunter2",
 		"TOKEN=wordhunter2", "KEY="+weComKey, "ROBOT=robot-hunter2")
 	s := newSite(t, fmt.Sprintf(`  - name: work-wecom
     kind: wechat
@@ -63,9 +63,9 @@ func newWeCom(t *testing.T) *weCom {
     encoding_aes_key: %s
     api_url: %s
   - {name: ops-robot, kind: wechat, account: robot, webhook_url: '%[4]s/cgi-bin/webhook/send?key=robot-hunter2'}
-`, weComCorp, weComAgent, weComKey, f.url),
+`, weComCorp, weComAgent, weComKey, f.URL),
 		`[{who: ["work-wecom:`+weComCorp+`/*"], agents: ["*"], may: ["run * *"], see: true}]`)
-	f.ask("app", map[string]any{"url": "http://" + s.addr + "/adapters/work-wecom/callback"}, nil)
+	f.Ask("app", map[string]any{"url": "http://" + s.addr + "/adapters/work-wecom/callback"}, nil)
 	s.start()
 	w := &weCom{site: s, far: f}
 	t.Cleanup(func() {
@@ -79,7 +79,7 @@ func newWeCom(t *testing.T) *weCom {
 func (w *weCom) say(user, text string) weComAnswer {
 	w.t.Helper()
 	var a weComAnswer
-	w.far.ask("say", map[string]any{"user": user, "text": text}, &a)
+	w.far.Ask("say", map[string]any{"user": user, "text": text}, &a)
 	if a.Status != 200 || a.Body != "" {
 		w.t.Errorf("%q was answered with %+v", text, a)
 	}
@@ -89,7 +89,7 @@ func (w *weCom) say(user, text string) weComAnswer {
 func (w *weCom) posts(user string) []weComPost {
 	w.t.Helper()
 	var all []weComPost
-	w.far.ask("posts", map[string]any{"user": user}, &all)
+	w.far.Ask("posts", map[string]any{"user": user}, &all)
 	return all
 }
 
@@ -116,7 +116,7 @@ func (w *weCom) tells(user string, words ...string) weComPost {
 func (w *weCom) state() weComState {
 	w.t.Helper()
 	var s weComState
-	w.far.ask("state", nil, &s)
+	w.far.Ask("state", nil, &s)
 	return s
 }
 
@@ -125,17 +125,17 @@ func TestWeCom(t *testing.T) {
 	w := newWeCom(t)
 
 	var echo weComAnswer
-	w.far.ask("test", map[string]any{}, &echo)
+	w.far.Ask("test", map[string]any{}, &echo)
 	if echo.Status != 200 || echo.Body != "1616140317555161061" {
 		t.Errorf("the address is tested, and answers %+v", echo)
 	}
-	w.far.ask("test", map[string]any{"forged": "word"}, &echo)
+	w.far.Ask("test", map[string]any{"forged": "word"}, &echo)
 	if echo.Status != 403 {
 		t.Errorf("a forged test of the address is answered with %+v", echo)
 	}
 
 	for range 2 {
-		w.far.ask("event", map[string]any{"user": "Ada", "event": "enter_agent"}, nil)
+		w.far.Ask("event", map[string]any{"user": "Ada", "event": "enter_agent"}, nil)
 	}
 	hello := w.tells("Ada", "Skadi")
 
@@ -148,13 +148,13 @@ func TestWeCom(t *testing.T) {
 		t.Errorf("Ada got %+v", all)
 	}
 	for range 3 {
-		w.far.ask("again", map[string]any{"id": first.ID}, nil)
+		w.far.Ask("again", map[string]any{"id": first.ID}, nil)
 	}
 
 	// Its button runs it again, once.
 	for range 2 {
 		var a weComAnswer
-		w.far.ask("click", map[string]any{"user": "Ada", "task": done.Task, "label": "Run again"}, &a)
+		w.far.Ask("click", map[string]any{"user": "Ada", "task": done.Task, "label": "Run again"}, &a)
 		if a.Status != 200 || !strings.Contains(a.Passive, "<![CDATA[update_button]]>") || !strings.Contains(a.Passive, "✓ rerun") {
 			t.Errorf("the click was answered with %+v", a)
 		}
@@ -169,11 +169,11 @@ func TestWeCom(t *testing.T) {
 	// One that takes longer can be canceled by its card.
 	w.say("Grace", agentName+" run wait slow")
 	running := w.tells("Grace", "Running", "run wait slow")
-	w.far.ask("click", map[string]any{"user": "Grace", "task": running.Task, "label": "Cancel"}, nil)
+	w.far.Ask("click", map[string]any{"user": "Grace", "task": running.Task, "label": "Cancel"}, nil)
 	w.tells("Grace", "Canceled")
 
 	// A click in the menu is a command. Long output becomes a text and a card.
-	w.far.ask("event", map[string]any{"user": "Menu", "event": "click", "key": agentName + " run long menu"}, nil)
+	w.far.Ask("event", map[string]any{"user": "Menu", "event": "click", "key": agentName + " run long menu"}, nil)
 	last := w.tells("Menu", "Succeeded")
 	all := w.posts("Menu")
 	text := all[len(all)-2]
@@ -183,7 +183,7 @@ func TestWeCom(t *testing.T) {
 
 	for _, how := range []string{"word", "stale", "receiver", "unsigned", "changed", "plain"} {
 		var a weComAnswer
-		w.far.ask("say", map[string]any{"user": "Ada", "text": agentName + " run now forged", "forged": how}, &a)
+		w.far.Ask("say", map[string]any{"user": "Ada", "text": agentName + " run now forged", "forged": how}, &a)
 		if a.Status < 400 || a.Status >= 500 {
 			t.Errorf("%s: it is answered with %+v", how, a)
 		}
@@ -210,7 +210,7 @@ func TestWeComMessagesAreCounted(t *testing.T) {
 	w := newWeCom(t)
 	began := time.Now()
 	var f struct{ Taken, Late, Again, Forged, Believed, MS int }
-	w.far.ask("flood", map[string]any{
+	w.far.Ask("flood", map[string]any{
 		"text": agentName + " run now", "messages": messages, "workers": 16, "members": max(messages/10, 10),
 	}, &f)
 	if f.Taken != messages || f.Again != messages/10*3 || f.Forged != messages/10 || f.Believed != 0 {

@@ -3,12 +3,7 @@
 package cluster
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,8 +22,8 @@ const farside = "../chats/farside/slack"
 
 // workspace is the far side of Slack, of the tests in package chats.
 type workspace struct {
+	*programs.Far
 	t      *testing.T
-	url    string
 	floods sync.WaitGroup
 }
 
@@ -36,27 +31,17 @@ type workspace struct {
 // Slack's limit of some 50 a minute it would take hours until all jobs are told.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
-	node := throwaway.Program(t, "node", "nodejs")
 	dir := filepath.Join(t.TempDir(), "slack")
 	throwaway.NPM(t, farside, dir)
-	p := programs.New(t, t.TempDir(), "slack", node, filepath.Join(dir, "slack.js"))
-	p.Start()
-	w := &workspace{t: t}
-	programs.Eventually(t, "Slack to listen", func(context.Context) error {
-		line, _, whole := strings.Cut(p.Printed(), "\n")
-		if w.url = line; !whole || !strings.HasPrefix(line, "http://127.0.0.1:") {
-			return fmt.Errorf("it printed %q", line)
-		}
-		return nil
-	})
-	w.ask("lift", map[string]any{"methods": []string{"chat.update"}}, nil)
+	w := &workspace{Far: programs.StartFar(t, dir, "slack.js"), t: t}
+	w.Ask("lift", map[string]any{"methods": []string{"chat.update"}}, nil)
 	return w
 }
 
 // install gives the app of an account a token. Its callbacks go to a URL.
 func (w *workspace) install(account, token, url string) {
 	w.t.Helper()
-	w.ask("install", map[string]string{
+	w.Ask("install", map[string]string{
 		"bot_token": token, "signing_secret": slackSecret, "url": url,
 		"team": "T0001", "app_id": "A" + account, "bot_user": botOf(account),
 	}, nil)
@@ -71,7 +56,7 @@ func (w *workspace) flood(perSec int, lasts time.Duration) {
 	rate := float64(perSec) / float64(len(soakAccounts))
 	for i, account := range soakAccounts {
 		w.floods.Go(func() {
-			err := w.tryAsk("flood", map[string]any{
+			err := w.TryAsk(w.t.Context(), "flood", map[string]any{
 				"app": "xoxb-" + account + first(i), "count": int(rate * lasts.Seconds()), "rate": rate, "channels": soakChannels, "again": 0.05,
 				"text": fmt.Sprintf("<@%s> web-%d run s%d-%%d", botOf(account), 1+i, i),
 			}, nil)
@@ -96,7 +81,7 @@ func (w *workspace) flooded() { w.floods.Wait() }
 
 func (w *workspace) counts() (counts map[string]int) {
 	w.t.Helper()
-	w.ask("counts", nil, &counts)
+	w.Ask("counts", nil, &counts)
 	return counts
 }
 
@@ -115,39 +100,6 @@ func (w *workspace) asked() (all []asked, loose int) {
 		Asked []asked
 		Loose int
 	}
-	w.ask("asked", nil, &got)
+	w.Ask("asked", nil, &got)
 	return got.Asked, got.Loose
-}
-
-// ask calls a control method of the far side.
-func (w *workspace) ask(method string, in, out any) {
-	w.t.Helper()
-	programs.Must(w.t, w.tryAsk(method, in, out))
-}
-
-func (w *workspace) tryAsk(method string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url+"/control/"+method, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	a, err := http.DefaultClient.Do(q)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = a.Body.Close() }()
-	text, err := io.ReadAll(a.Body)
-	if err != nil {
-		return err
-	}
-	if a.StatusCode != http.StatusOK {
-		return fmt.Errorf("Slack answers %s with %d %s", method, a.StatusCode, text)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
 }

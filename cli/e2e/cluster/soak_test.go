@@ -152,7 +152,7 @@ func (k *soak) changing() string {
 	}
 	for _, account := range accounts {
 		fmt.Fprintf(&b, "  - {name: %s, kind: slack, mode: http, bot_token: %s, signing_secret: %s, api_url: '%s/api/'}\n",
-			account, k.tokenOf(account), slackSecret, k.slack.url)
+			account, k.tokenOf(account), slackSecret, k.slack.URL)
 	}
 	fmt.Fprintf(&b, "access: {rules: [{who: ['slack-0:*', 'slack-1:*'], agents: ['*'], may: ['run *', 'more-%d'], see: true}]}\n", k.reloads)
 	return b.String()
@@ -161,7 +161,7 @@ func (k *soak) changing() string {
 // run lets it all happen.
 func (k *soak) run() {
 	k.t.Helper()
-	k.slack.ask("fail", map[string]any{"share": soakFails}, nil)
+	k.slack.Ask("fail", map[string]any{"share": soakFails}, nil)
 	killEvery, reloadEvery := within(k.lasts/5, 4*time.Second, 30*time.Second), within(k.lasts/4, 4*time.Second, time.Minute)
 	sampleEvery := within(k.lasts/20, time.Second, 10*time.Second)
 	k.began = time.Now()

@@ -1,6 +1,6 @@
 //go:build unix
 
-package chats
+package programs
 
 import (
 	"bytes"
@@ -13,31 +13,28 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
-// far is a far side: a program in node that plays a platform. The first line
+// Far is a far side: a program in node that plays a platform. The first line
 // that it prints is the URL where it listens on 127.0.0.1; tests steer it and
 // ask what it saw by POST of JSON to /control/METHOD.
-type far struct {
-	*programs.Program
-	t   *testing.T
-	url string
+type Far struct {
+	*Program
+	URL string
 }
 
-// startFar starts farside/NAME/SCRIPT.
-func startFar(t *testing.T, name, script string, env ...string) *far {
+// StartFar starts a script of a folder in which npm has installed what it needs.
+func StartFar(t *testing.T, dir, script string, env ...string) *Far {
 	t.Helper()
 	node := throwaway.Program(t, "node", "nodejs")
-	dir := install(t, name)
-	p := programs.New(t, t.TempDir(), script, node, filepath.Join(dir, script))
+	p := New(t, t.TempDir(), script, node, filepath.Join(dir, script))
 	p.Env = append(p.Env, env...)
 	p.Start()
-	f := &far{Program: p, t: t}
-	programs.Eventually(t, "the far side to listen", func(context.Context) error {
+	f := &Far{Program: p}
+	Eventually(t, "the far side to listen", func(context.Context) error {
 		line, _, whole := strings.Cut(p.Printed(), "\n")
-		if f.url = line; !whole || !strings.HasPrefix(line, "http://127.0.0.1:") {
+		if f.URL = line; !whole || !strings.HasPrefix(line, "http://127.0.0.1:") {
 			return fmt.Errorf("it printed %q", line)
 		}
 		return nil
@@ -45,19 +42,20 @@ func startFar(t *testing.T, name, script string, env ...string) *far {
 	return f
 }
 
-// ask calls a control method of the far side. The answer is decoded into out
+// Ask calls a control method of the far side. The answer is decoded into out
 // unless that is nil; a status other than 200 fails the test.
-func (f *far) ask(method string, in, out any) {
+func (f *Far) Ask(method string, in, out any) {
 	f.t.Helper()
-	programs.Must(f.t, f.tryAsk(f.t.Context(), method, in, out))
+	Must(f.t, f.TryAsk(f.t.Context(), method, in, out))
 }
 
-func (f *far) tryAsk(ctx context.Context, method string, in, out any) error {
+// TryAsk is Ask for what may go wrong.
+func (f *Far) TryAsk(ctx context.Context, method string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/control/"+method, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.URL+"/control/"+method, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
