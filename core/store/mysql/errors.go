@@ -16,11 +16,6 @@ import (
 	"github.com/letserverrun/skadi/core/job"
 )
 
-var (
-	errClosed = fmt.Errorf("%w: the store is closed", job.ErrUnavailable)
-	errQueue  = fmt.Errorf("%w: too many writes are waiting already", job.ErrUnavailable)
-)
-
 // The numbers of errors, as MySQL and MariaDB document them.
 const (
 	erHandshake          = 1043

@@ -15,8 +15,8 @@ func (t *tx) prepare(creates, named, selects []*member) error {
 	agents := map[agentKey]struct{}{}
 	keys := map[dedupeKey]struct{}{}
 	for _, m := range creates {
-		for i := range m.op.(*createOp).entries { //nolint:errcheck,forcetypeassert // apply has looked
-			e := &m.op.(*createOp).entries[i] //nolint:errcheck,forcetypeassert // same
+		for i := range m.Op.(*createOp).entries { //nolint:errcheck,forcetypeassert // apply has looked
+			e := &m.Op.(*createOp).entries[i] //nolint:errcheck,forcetypeassert // same
 			if e.Draft != nil {
 				agents[agentKey{e.Draft.Space, e.Draft.Agent}] = struct{}{}
 			}
@@ -26,7 +26,7 @@ func (t *tx) prepare(creates, named, selects []*member) error {
 		}
 	}
 	for _, m := range selects {
-		if sel := m.op.(*selectOp).sel; sel.Kind == job.SelectClaimable { //nolint:errcheck,forcetypeassert // same
+		if sel := m.Op.(*selectOp).sel; sel.Kind == job.SelectClaimable { //nolint:errcheck,forcetypeassert // same
 			agents[agentKey{sel.Space, sel.Agent}] = struct{}{}
 		}
 	}
@@ -39,7 +39,7 @@ func (t *tx) prepare(creates, named, selects []*member) error {
 	t.jobs = map[jobKey]*held{}
 	var jobs []jobKey
 	for _, m := range named {
-		o := m.op.(loader) //nolint:errcheck,forcetypeassert // same
+		o := m.Op.(loader) //nolint:errcheck,forcetypeassert // same
 		_, guarded := o.(*byIDOp)
 		for _, k := range o.needs() {
 			if j, known := t.s.known.handedOver(k); guarded && known {

@@ -54,7 +54,7 @@ func (b *numbers) put(first, size, n int64) {
 // drafts counts the job numbers that the members may need.
 func drafts(batch []*member) (n int64) {
 	for _, m := range batch {
-		if c, ok := m.op.(*createOp); ok {
+		if c, ok := m.Op.(*createOp); ok {
 			n += c.drafts
 		}
 	}

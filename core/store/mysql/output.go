@@ -17,7 +17,7 @@ type appendOp struct {
 	updated job.Updated
 }
 
-func (o *appendOp) weight() int { return 4 }
+func (o *appendOp) Weight() int { return 4 }
 
 func (o *appendOp) needs() []jobKey { return []jobKey{o.key} }
 
@@ -29,7 +29,7 @@ func (s *Store) AppendOutput(ctx context.Context, space, id string, chunk job.Ou
 	}
 	chunk.Text = valid(chunk.Text)
 	o := &appendOp{key: jobKey{space, id}, chunk: chunk, limit: limit, decide: decide}
-	if err := s.queue.do(ctx, o); err != nil {
+	if err := s.queue.Do(ctx, o); err != nil {
 		return job.Updated{}, err
 	}
 	return o.updated, nil
@@ -48,7 +48,7 @@ func (t *tx) readOutputs(named []*member) error {
 	t.outputs = map[int64]*output{}
 	var nums []int64
 	for _, m := range named {
-		o, ok := m.op.(*appendOp)
+		o, ok := m.Op.(*appendOp)
 		if !ok {
 			continue
 		}
@@ -69,7 +69,7 @@ func (t *tx) readOutputs(named []*member) error {
 	return row.Each(from, append([]any{&num}, o.Dest()...), func() { t.outputs[num].Output = o })
 }
 
-func (o *appendOp) apply(t *tx) error {
+func (o *appendOp) Apply(t *tx) error {
 	h := t.jobs[o.key]
 	if h == nil {
 		o.updated = job.Updated{Err: job.ErrNotFound}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/letserverrun/skadi/core/store/group"
 )
 
 const (
@@ -28,67 +30,39 @@ const (
 	// maxBatch bounds one transaction, in rows or so, so that nobody waits
 	// long for it.
 	maxBatch = 1024
-	// maxWaiting bounds the writes that wait: with more the database is as
-	// good as away.
-	maxWaiting = 16384
 )
 
 // queue holds the writes that wait for a writer. Each of the writers takes
-// whatever queued up during its last commit and commits it together: no
-// timer, no waiting.
+// whatever queued up during its last commit.
 type queue struct {
+	*group.Queue[*tx]
 	store   *Store
 	writers sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting []*member
 	crowds  int       // transactions under way with a crowd of members
 	crowded time.Time // when the last of them began
-	closing bool
 	counted Stats
 
-	wake   chan struct{} // has room for one signal
 	closed chan struct{} // when closing
 	once   sync.Once
 }
 
-// member is one write of a transaction: its work, and the caller to be told.
-type member struct {
-	op   op
-	done chan struct{}
-	err  error
-}
-
-// op is the work of a member. It may be done again in another transaction if
-// the first is rolled back.
-type op interface {
-	// weight is about how many rows it writes.
-	weight() int
-	// apply does the work. A refusal goes to the caller; any other error
-	// rolls the transaction back.
-	apply(t *tx) error
-}
-
-// work is an op made of a function.
-type work struct {
-	rows int
-	do   func(*tx) error
-}
-
-func (w *work) weight() int { return w.rows }
-
-func (w *work) apply(t *tx) error { return w.do(t) }
+type (
+	member = group.Member[*tx]
+	work   = group.Func[*tx]
+)
 
 // write has f done in a transaction and waits until that is durable. f is
 // about rows rows' worth of work, and may be called again. If ctx ends first
 // its error is returned, and the work is done all the same.
 func (s *Store) write(ctx context.Context, rows int, f func(*tx) error) error {
-	return s.queue.do(ctx, &work{rows: rows, do: f})
+	return s.queue.Do(ctx, &work{Rows: rows, Do: f})
 }
 
 // startWriters connects the writers and starts them.
 func startWriters(ctx context.Context, s *Store, from *session) (*queue, error) {
-	q := &queue{store: s, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	q := &queue{Queue: group.New[*tx](maxBatch), store: s, closed: make(chan struct{})}
 	all := make([]*writer, writerCount)
 	for i := range all {
 		id, err := uuid.NewRandom()
@@ -110,45 +84,11 @@ func startWriters(ctx context.Context, s *Store, from *session) (*queue, error) 
 	return q, nil
 }
 
-// do has the op done in one of the next transactions and waits until that is
-// durable.
-func (q *queue) do(ctx context.Context, o op) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m := &member{op: o, done: make(chan struct{})}
-	q.mu.Lock()
-	switch {
-	case q.closing:
-		q.mu.Unlock()
-		return errClosed
-	case len(q.waiting) >= maxWaiting:
-		q.mu.Unlock()
-		return errQueue
-	}
-	q.waiting = append(q.waiting, m)
-	q.mu.Unlock()
-	q.signal()
-	select {
-	case <-m.done:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (q *queue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
 func (q *queue) stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	st := q.counted
-	st.Waiting = len(q.waiting)
+	st.Waiting = q.Waiting()
 	return st
 }
 
@@ -160,54 +100,36 @@ func (q *queue) count(f func(*Stats)) {
 
 // close has the writers end once nothing waits any more.
 func (q *queue) close() {
-	q.mu.Lock()
-	q.closing = true
-	q.mu.Unlock()
+	q.Close()
 	q.once.Do(func() { close(q.closed) })
 	q.writers.Wait()
 }
 
-// take returns the next batch: what is waiting, up to maxBatch, or nothing if
-// that is better left to the writer who is at work. more is false once the queue
-// was closed and nothing is left.
+// take returns the next batch, or nothing if that is better left to the writer
+// who is at work. more is false once the queue was closed and nothing is left.
 func (q *queue) take() (batch []*member, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.crowds > 0 && len(q.waiting) < plenty && !q.closing && time.Since(q.crowded) < patience {
-		return nil, true
-	}
-	weight, n := 0, 0
-	for n < len(q.waiting) && (n == 0 || weight+q.waiting[n].op.weight() <= maxBatch) {
-		weight += q.waiting[n].op.weight()
-		n++
-	}
-	batch = q.waiting[:n:n]
-	q.waiting = q.waiting[n:]
-	if len(q.waiting) == 0 {
-		q.waiting = nil
-	} else {
-		q.signal() // for the other writer
-	}
-	if n >= crowd {
+	batch, more = q.Take(func(waiting int) bool {
+		return q.crowds == 0 || waiting >= plenty || time.Since(q.crowded) >= patience
+	})
+	if len(batch) >= crowd {
 		q.crowds++
 		q.crowded = time.Now()
 	}
-	return batch, n > 0 || !q.closing
+	return batch, more
 }
 
 // await returns when there may be something to take.
 func (q *queue) await() {
-	q.mu.Lock()
-	some := len(q.waiting) > 0
-	q.mu.Unlock()
 	var late <-chan time.Time
-	if some {
+	if q.Waiting() > 0 {
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		late = timer.C
 	}
 	select {
-	case <-q.wake:
+	case <-q.Wake():
 	case <-q.closed:
 	case <-late:
 	}
@@ -232,7 +154,7 @@ func (w *writer) run() {
 		w.disconnect()
 		if !clean {
 			w.queue.taken(batch)
-			answer(batch, fmt.Errorf("a write ended the goroutine that it ran in"))
+			group.Answer(batch, fmt.Errorf("a write ended the goroutine that it ran in"))
 			go w.run()
 			return
 		}
@@ -253,19 +175,6 @@ func (w *writer) run() {
 		// Let those who were just answered come back with their next write,
 		// so that it is not a commit late.
 		runtime.Gosched()
-	}
-}
-
-func answer(batch []*member, err error) {
-	for _, m := range batch {
-		select {
-		case <-m.done: // was answered
-		default:
-			if m.err == nil {
-				m.err = err
-			}
-			close(m.done)
-		}
 	}
 }
 

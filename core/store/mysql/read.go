@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/letserverrun/skadi/core/store/group"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -34,7 +35,7 @@ func openPool(from *session) *sql.DB {
 func (s *Store) query(ctx context.Context, text string, args ...any) (row.Cursor, error) {
 	for try := 1; ; try++ {
 		if s.isClosed() {
-			return nil, errClosed
+			return nil, group.ErrClosed
 		}
 		from, err := s.db.QueryContext(ctx, text, args...) //nolint:rowserrcheck // whoever reads them does
 		if err == nil {
@@ -63,7 +64,7 @@ func (s *Store) row(ctx context.Context, text string, args []any, dest ...any) (
 // explain is explain, and says that the store is closed if that is why.
 func (s *Store) explain(err error) error {
 	if err != nil && s.isClosed() {
-		return errClosed
+		return group.ErrClosed
 	}
 	return explain(err)
 }

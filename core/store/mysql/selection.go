@@ -12,8 +12,8 @@ import (
 // selectOp is an updateOp of jobs that the database selects.
 type selectOp struct{ updateOp }
 
-// apply is never called for claims, which tx.selectAll merges.
-func (o *selectOp) apply(t *tx) error {
+// Apply is never called for claims, which tx.selectAll merges.
+func (o *selectOp) Apply(t *tx) error {
 	jobs, err := t.selected(o.sel)
 	if err != nil {
 		return err
@@ -97,9 +97,9 @@ func (t *tx) selectAll(members []*member) error {
 	var order []agentKey
 	claims := map[agentKey][]*selectOp{}
 	for _, m := range members {
-		o := m.op.(*selectOp) //nolint:errcheck // apply has looked
+		o := m.Op.(*selectOp) //nolint:errcheck // apply has looked
 		if o.sel.Kind != job.SelectClaimable {
-			if err := m.apply(t); err != nil {
+			if err := t.work(m); err != nil {
 				return err
 			}
 			continue

@@ -80,7 +80,7 @@ func (t *tx) nowText() string { return strconv.FormatInt(row.Micros(t.now), 10) 
 func (t *tx) apply(batch []*member) error {
 	var creates, named, selects, rest []*member
 	for _, m := range batch {
-		switch m.op.(type) {
+		switch m.Op.(type) {
 		case *createOp:
 			creates = append(creates, m)
 		case loader:
@@ -111,19 +111,19 @@ func (t *tx) apply(batch []*member) error {
 
 func (t *tx) each(members []*member) error {
 	for _, m := range members {
-		if err := m.apply(t); err != nil {
+		if err := t.work(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply does the member's work, and keeps a refusal.
-func (m *member) apply(t *tx) error {
-	err := m.op.apply(t)
+// work does a member's work, and keeps a refusal.
+func (t *tx) work(m *member) error {
+	err := m.Op.Apply(t)
 	var r *refusal
 	if errors.As(err, &r) {
-		m.err = r.err
+		m.Err = r.err
 		return nil
 	}
 	return err

@@ -17,7 +17,7 @@ type updateOp struct {
 	updated []job.Updated
 }
 
-func (o *updateOp) weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
+func (o *updateOp) Weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
 
 // loader is an op that needs jobs by ID, which are read together with those
 // of other members.
@@ -42,7 +42,7 @@ func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide
 		}
 		sel.IDs = slices.Clone(sel.IDs) // the caller may leave before it is done
 		o := &byIDOp{updateOp{sel: sel, decide: decide}}
-		if err := s.queue.do(ctx, o); err != nil {
+		if err := s.queue.Do(ctx, o); err != nil {
 			return nil, err
 		}
 		return o.updated, nil
@@ -55,13 +55,13 @@ func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide
 		return nil, err
 	}
 	o := &selectOp{updateOp{sel: sel, decide: decide}}
-	if err := s.queue.do(ctx, o); err != nil {
+	if err := s.queue.Do(ctx, o); err != nil {
 		return nil, err
 	}
 	return o.updated, nil
 }
 
-func (o *byIDOp) apply(t *tx) error {
+func (o *byIDOp) Apply(t *tx) error {
 	o.updated = make([]job.Updated, len(o.sel.IDs))
 	all := make([]int, len(o.sel.IDs))
 	for i := range all {

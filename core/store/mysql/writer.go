@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/group"
 )
 
 const (
@@ -80,13 +81,13 @@ func (w *writer) disconnect() {
 func (w *writer) commit(batch []*member) {
 	err := w.do(batch)
 	if err == nil || len(batch) == 1 || !worthReplay(err) {
-		answer(batch, explain(err))
+		group.Answer(batch, explain(err))
 		return
 	}
 	w.queue.count(func(st *Stats) { st.Replays++ })
 	for i := range batch {
 		alone := batch[i : i+1]
-		answer(alone, explain(w.do(alone)))
+		group.Answer(alone, explain(w.do(alone)))
 	}
 }
 
@@ -169,7 +170,7 @@ func (w *writer) committed(t *tx, batch []*member) {
 // use any more.
 func (w *writer) reset(batch []*member, err error) {
 	for _, m := range batch {
-		m.err = nil
+		m.Err = nil
 	}
 	// It may be that what is known is old, or that the server is another one now.
 	if errors.Is(err, errAgain) || isLost(err) || isReadOnly(err) {

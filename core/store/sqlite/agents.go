@@ -39,7 +39,7 @@ func (s *Store) CreateAgent(ctx context.Context, a job.Agent) error {
 	if err != nil {
 		return err
 	}
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		n, err := t.exec(createAgentQuery, args...)
 		if err == nil && n == 0 {
 			return refuse(job.ErrExists)
@@ -89,7 +89,7 @@ func (s *Store) PauseAgent(ctx context.Context, space, name, by string) error {
 }
 
 func (s *Store) changeAgent(ctx context.Context, space, name string, q *query, values func() []any) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		delete(t.w.state.agents, agentKey{space, name})
 		n, err := t.exec(q, append(values(), space, name)...)
 		if err == nil && n == 0 {
@@ -106,7 +106,7 @@ func (s *Store) SaveAgent(ctx context.Context, a job.Agent) error {
 	if err != nil {
 		return err
 	}
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		t.forgetAgent(a.ID)
 		n, err := t.exec(saveAgentQuery, a.Instance, row.Micros(a.InstanceSeenAt), a.Version, commands, row.Micros(a.LastSeenAt), a.ID)
 		if err == nil && n == 0 {
@@ -124,7 +124,7 @@ const seenBatch = 500
 func (s *Store) Seen(ctx context.Context, ids []string, at time.Time) error {
 	ids = slices.Clone(ids) // the caller may leave before it is done
 	for batch := range slices.Chunk(ids, seenBatch) {
-		err := s.write.do(ctx, &work{rows: len(batch), do: func(t *tx) error {
+		err := s.write.Do(ctx, &work{Rows: len(batch), Do: func(t *tx) error {
 			for _, id := range batch {
 				t.forgetAgent(id)
 				if _, err := t.exec(seenQuery, row.Micros(at), id); err != nil {
@@ -174,7 +174,7 @@ func (s *Store) NoteOutage(ctx context.Context, o job.Outage, silentFor time.Dur
 		q = noteEndQuery
 	}
 	var noted bool
-	err := s.write.do(ctx, &work{rows: 1 + len(messages), do: func(t *tx) error {
+	err := s.write.Do(ctx, &work{Rows: 1 + len(messages), Do: func(t *tx) error {
 		n, err := t.exec(q, o.Agent.ID, row.Micros(s.now().Add(-silentFor)))
 		if noted = n > 0; err != nil || !noted {
 			return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/store/group"
 )
 
 // errHeld: another process has the lock.
@@ -39,7 +40,7 @@ func (a *alone) Acquire(context.Context, string, time.Duration) (epoch int64, he
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
-		return 0, false, errClosed
+		return 0, false, group.ErrClosed
 	case a.file != nil:
 		return 0, true, nil
 	}

@@ -77,7 +77,7 @@ func TestPlacesOldConversations(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "skadi.db")
 	err := withStore(path, func(s *Store) error {
-		return s.write.do(t.Context(), &work{rows: 1, do: func(tx *tx) error {
+		return s.write.Do(t.Context(), &work{Rows: 1, Do: func(tx *tx) error {
 			_, err := tx.exec(newOldConversation, "work", "C1")
 			return err
 		}})

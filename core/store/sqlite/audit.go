@@ -19,7 +19,7 @@ var (
 
 // Audit implements access.AuditStore.
 func (s *Store) Audit(ctx context.Context, r access.Record) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(auditQuery, row.AuditArgs(&r)...)
 		return err
 	}})

@@ -17,10 +17,10 @@ type createOp struct {
 	created []job.Created
 }
 
-func (o *createOp) weight() int { return 1 + len(o.entries) }
+func (o *createOp) Weight() int { return 1 + len(o.entries) }
 
-// apply is never called: tx.create does the work of all of them together.
-func (o *createOp) apply(*tx) error { return errors.ErrUnsupported }
+// Apply is never called: tx.create does the work of all of them together.
+func (o *createOp) Apply(*tx) error { return errors.ErrUnsupported }
 
 // Create implements job.Store.
 func (s *Store) Create(ctx context.Context, entries []job.Entry) ([]job.Created, error) {
@@ -33,7 +33,7 @@ func (s *Store) Create(ctx context.Context, entries []job.Entry) ([]job.Created,
 			o.drafts++
 		}
 	}
-	if err := s.write.do(ctx, o); err != nil {
+	if err := s.write.Do(ctx, o); err != nil {
 		return nil, err
 	}
 	return o.created, nil
@@ -71,7 +71,7 @@ func (t *tx) create(members []*member) error {
 	}
 	c := &creation{t: t, now: t.w.store.now()}
 	for _, m := range members {
-		o := m.op.(*createOp)
+		o := m.Op.(*createOp)
 		o.created = make([]job.Created, len(o.entries))
 		for i := range o.entries {
 			if err := c.enter(&o.entries[i], &o.created[i]); err != nil {

@@ -13,11 +13,6 @@ import (
 	"github.com/letserverrun/skadi/core/job"
 )
 
-var (
-	errClosed = fmt.Errorf("%w: the store is closed", job.ErrUnavailable)
-	errQueue  = fmt.Errorf("%w: too many writes are waiting already", job.ErrUnavailable)
-)
-
 // primary returns SQLite's code for err without its details, or 0 if err is
 // not of SQLite.
 func primary(err error) int { return extended(err) & 0xff }

@@ -21,7 +21,7 @@ func TestFullDisk(t *testing.T) {
 		s := openTest(t, Config{})
 		limit := func(pages string) {
 			q := &query{id: pingQuery.id, text: `PRAGMA max_page_count = ` + pages}
-			err := s.write.do(context.Background(), &work{rows: 1, do: func(t *tx) error {
+			err := s.write.Do(context.Background(), &work{Rows: 1, Do: func(t *tx) error {
 				st, err := t.w.conn.driver.Prepare(q.text)
 				if err != nil {
 					return err

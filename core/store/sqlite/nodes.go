@@ -24,7 +24,7 @@ var (
 
 // SaveNode implements node.Store.
 func (s *Store) SaveNode(ctx context.Context, n node.Node) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(saveNodeQuery, n.ID, n.Host, n.Addr, n.Version, row.Micros(n.StartedAt), row.Micros(s.now()))
 		return err
 	}})
@@ -32,7 +32,7 @@ func (s *Store) SaveNode(ctx context.Context, n node.Node) error {
 
 // RemoveNode implements node.Store.
 func (s *Store) RemoveNode(ctx context.Context, id string) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(removeNodeQuery, id)
 		return err
 	}})
@@ -40,7 +40,7 @@ func (s *Store) RemoveNode(ctx context.Context, id string) error {
 
 // PruneNodes implements node.Store.
 func (s *Store) PruneNodes(ctx context.Context, seenBefore time.Time) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(pruneNodesQuery, row.Micros(seenBefore))
 		return err
 	}})

@@ -106,7 +106,7 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 	}
 	c := d.Conversation
 	d.Events = slices.Clone(d.Events) // the caller may leave before it is done
-	return s.write.do(ctx, &work{rows: 2 + 2*len(d.Events), do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 2 + 2*len(d.Events), Do: func(t *tx) error {
 		if err := t.guarded(d.Guard); err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (s *Store) Record(ctx context.Context, d events.Delivery) error {
 
 // Undelivered implements store.Store.
 func (s *Store) Undelivered(ctx context.Context, space, subject string, version int64, why string) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(undeliveredQuery, row.Micros(s.now()), why, space, subject, version)
 		return err
 	}})
@@ -147,7 +147,7 @@ func (s *Store) Undelivered(ctx context.Context, space, subject string, version 
 // Park implements events.Store.
 func (s *Store) Park(ctx context.Context, c events.Conversation, until time.Time, tries int, reason string, guard events.Guard) error {
 	part := int64(events.PartitionOf(c.Account, c.Key, s.partitions))
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		if err := t.guarded(guard); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ type appendOp struct {
 	updated job.Updated
 }
 
-func (o *appendOp) weight() int { return 4 }
+func (o *appendOp) Weight() int { return 4 }
 
 func (o *appendOp) needs() []jobKey { return []jobKey{o.key} }
 
@@ -27,7 +27,7 @@ func (s *Store) AppendOutput(ctx context.Context, space, id string, chunk job.Ou
 		return job.Updated{Err: &job.InvalidError{Field: "seq", Detail: "must be 1 or more"}}, nil
 	}
 	o := &appendOp{key: jobKey{space, id}, chunk: chunk, limit: limit, decide: decide}
-	if err := s.write.do(ctx, o); err != nil {
+	if err := s.write.Do(ctx, o); err != nil {
 		return job.Updated{}, err
 	}
 	return o.updated, nil
@@ -51,7 +51,7 @@ var (
 	jobNumQuery = newQuery(`SELECT num FROM jobs INDEXED BY jobs_id WHERE id = ? AND space = ?`)
 )
 
-func (o *appendOp) apply(t *tx) error {
+func (o *appendOp) Apply(t *tx) error {
 	j := t.loaded[o.key]
 	if j == nil {
 		o.updated = job.Updated{Err: job.ErrNotFound}

@@ -67,7 +67,7 @@ func (s *Store) Prune(ctx context.Context, finishedBefore time.Time, max int) (i
 		return 0, nil
 	}
 	var deleted int // the writer's until it is done, also if ctx ends before
-	err := s.write.do(ctx, &work{rows: 8 * max, do: func(t *tx) error {
+	err := s.write.Do(ctx, &work{Rows: 8 * max, Do: func(t *tx) error {
 		var err error
 		deleted, err = t.prune(finishedBefore, int64(max))
 		return err

@@ -73,7 +73,7 @@ func (s *Store) MarkPublished(ctx context.Context, events []job.Event) error {
 		return nil
 	}
 	seqs, others, all := s.recent.seqs(events)
-	err := s.write.do(ctx, &work{rows: len(events), do: func(t *tx) error {
+	err := s.write.Do(ctx, &work{Rows: len(events), Do: func(t *tx) error {
 		for rest := seqs; len(rest) > 0; {
 			n := 1
 			for n < len(rest) && rest[n] == rest[n-1]+1 {

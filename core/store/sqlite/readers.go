@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letserverrun/skadi/core/store/group"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -48,7 +49,7 @@ func (r *readers) stmt(ctx context.Context, q *query) (*sql.Stmt, error) {
 	st, done := r.stmts[q.id], r.done
 	r.mu.RUnlock()
 	if done {
-		return nil, errClosed
+		return nil, group.ErrClosed
 	}
 	if st != nil {
 		return st, nil
@@ -56,7 +57,7 @@ func (r *readers) stmt(ctx context.Context, q *query) (*sql.Stmt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.done {
-		return nil, errClosed
+		return nil, group.ErrClosed
 	}
 	if r.stmts[q.id] == nil {
 		st, err := r.db.PrepareContext(ctx, q.text) //nolint:sqlclosecheck // kept; closed with the database
@@ -103,7 +104,7 @@ func (r *readers) explain(err error) error {
 	done := r.done
 	r.mu.RUnlock()
 	if done {
-		return errClosed
+		return group.ErrClosed
 	}
 	return explain(err)
 }

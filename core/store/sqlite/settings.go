@@ -37,7 +37,7 @@ func (s *Store) settle(ctx context.Context, want int) error {
 		if number <= 0 {
 			number = events.DefaultPartitions
 		}
-		err := s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+		err := s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 			_, err := t.exec(putSettingQuery, settingPartitions, strconv.Itoa(number))
 			return err
 		}})
@@ -92,7 +92,7 @@ func (s *Store) placeAll(ctx context.Context) error {
 	if err := rows.Err(); err != nil || len(unplaced) == 0 {
 		return s.read.explain(err)
 	}
-	return s.write.do(ctx, &work{rows: len(unplaced), do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: len(unplaced), Do: func(t *tx) error {
 		for _, c := range unplaced {
 			part := events.PartitionOf(c[0], c[1], s.partitions)
 			if _, err := t.exec(placeQuery, int64(part), c[0], c[1]); err != nil {

@@ -52,7 +52,7 @@ func (k *kv) Set(ctx context.Context, key string, value []byte, ttl time.Duratio
 		expires = row.Micros(k.store.now().Add(ttl))
 	}
 	kept := append(make([]byte, 0, len(value)), value...) // the caller may go on with value
-	return k.store.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return k.store.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(kvSetQuery, k.prefix, key, kept, expires)
 		return err
 	}})
@@ -60,7 +60,7 @@ func (k *kv) Set(ctx context.Context, key string, value []byte, ttl time.Duratio
 
 // Delete implements chat.KV.
 func (k *kv) Delete(ctx context.Context, key string) error {
-	return k.store.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return k.store.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(kvDeleteQuery, k.prefix, key)
 		return err
 	}})
@@ -79,7 +79,7 @@ func (s *Store) Leaser(holder string) chat.Leaser { return &leaser{store: s, hol
 func (l *leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (int64, bool, error) {
 	var epoch int64
 	var held bool
-	err := l.store.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	err := l.store.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		var holder string
 		var until int64
 		epoch, held = 0, false
@@ -105,7 +105,7 @@ func (l *leaser) Acquire(ctx context.Context, name string, ttl time.Duration) (i
 
 // Release implements chat.Leaser.
 func (l *leaser) Release(ctx context.Context, name string) error {
-	return l.store.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return l.store.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		_, err := t.exec(releaseQuery, name, l.holder)
 		return err
 	}})
@@ -121,7 +121,7 @@ func (s *Store) Default(ctx context.Context, space, account, key string) (agent 
 // SetDefault sets the agent that the conversation means when it names none;
 // an empty one ends that.
 func (s *Store) SetDefault(ctx context.Context, space, account, key, agent string) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) (err error) {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) (err error) {
 		if agent == "" {
 			_, err = t.exec(unsetDefaultQuery, space, account, key)
 		} else {

@@ -45,7 +45,7 @@ var (
 // drafts counts the job numbers that the members may need.
 func drafts(batch []*member) (n int64) {
 	for _, m := range batch {
-		if c, ok := m.op.(*createOp); ok {
+		if c, ok := m.Op.(*createOp); ok {
 			n += c.drafts
 		}
 	}

@@ -99,7 +99,7 @@ func (s *Store) Close() error {
 
 // Ping reports whether the database can be read and the writer is there.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.write.alive(); err != nil {
+	if err := s.write.Alive(); err != nil {
 		return err
 	}
 	var one int64

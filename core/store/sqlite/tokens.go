@@ -22,7 +22,7 @@ var (
 
 // CreateToken implements access.TokenStore.
 func (s *Store) CreateToken(ctx context.Context, token access.Token) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		n, err := t.exec(createTokenQuery, row.TokenArgs(&token)...)
 		if err == nil && n == 0 {
 			return refuse(access.ErrTokenExists)
@@ -59,7 +59,7 @@ func (s *Store) tokens(ctx context.Context, q *query, args ...any) ([]access.Tok
 
 // RevokeToken implements access.TokenStore.
 func (s *Store) RevokeToken(ctx context.Context, space, name string, at time.Time) error {
-	return s.write.do(ctx, &work{rows: 1, do: func(t *tx) error {
+	return s.write.Do(ctx, &work{Rows: 1, Do: func(t *tx) error {
 		n, err := t.exec(revokeTokenQuery, row.Micros(at), space, name)
 		if err == nil && n == 0 {
 			return refuse(access.ErrNoToken)

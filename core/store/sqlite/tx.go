@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store/group"
 	"github.com/letserverrun/skadi/core/store/row"
 )
 
@@ -38,7 +39,7 @@ func (t *tx) apply(batch []*member) error {
 	var creates, named, rest []*member
 	var keys []jobKey
 	for _, m := range batch {
-		switch o := m.op.(type) {
+		switch o := m.Op.(type) {
 		case *createOp:
 			creates = append(creates, m)
 		case loader:
@@ -55,10 +56,10 @@ func (t *tx) apply(batch []*member) error {
 		return err
 	}
 	for _, m := range append(named, rest...) {
-		err := t.work(m.op)
+		err := t.work(m.Op)
 		var r *refusal
 		if errors.As(err, &r) {
-			m.err = r.err
+			m.Err = r.err
 		} else if err != nil {
 			return err
 		}
@@ -66,8 +67,8 @@ func (t *tx) apply(batch []*member) error {
 	return t.insertEvents()
 }
 
-func (t *tx) work(o op) error {
-	err := o.apply(t)
+func (t *tx) work(o group.Op[*tx]) error {
+	err := o.Apply(t)
 	if flushErr := t.updates.flush(t); flushErr != nil {
 		return flushErr
 	}

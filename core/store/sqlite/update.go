@@ -15,7 +15,7 @@ type updateOp struct {
 	updated []job.Updated
 }
 
-func (o *updateOp) weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
+func (o *updateOp) Weight() int { return 1 + 2*max(o.sel.Max, len(o.sel.IDs)) }
 
 // byIDOp is an updateOp of jobs by ID, which are read together with those of
 // other members.
@@ -37,7 +37,7 @@ func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide
 		}
 		sel.IDs = slices.Clone(sel.IDs) // the caller may leave before it is done
 		o := &byIDOp{updateOp{sel: sel, decide: decide}}
-		if err := s.write.do(ctx, o); err != nil {
+		if err := s.write.Do(ctx, o); err != nil {
 			return nil, err
 		}
 		return o.updated, nil
@@ -50,13 +50,13 @@ func (s *Store) Update(ctx context.Context, sel job.Selection, decide job.Decide
 		return nil, err
 	}
 	o := &updateOp{sel: sel, decide: decide}
-	if err := s.write.do(ctx, o); err != nil {
+	if err := s.write.Do(ctx, o); err != nil {
 		return nil, err
 	}
 	return o.updated, nil
 }
 
-func (o *updateOp) apply(t *tx) error {
+func (o *updateOp) Apply(t *tx) error {
 	jobs, err := t.selected(o.sel)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (o *updateOp) apply(t *tx) error {
 	return nil
 }
 
-func (o *byIDOp) apply(t *tx) error {
+func (o *byIDOp) Apply(t *tx) error {
 	o.updated = make([]job.Updated, len(o.sel.IDs))
 	for i, id := range o.sel.IDs {
 		j := t.loaded[jobKey{o.sel.Space, id}]

@@ -11,20 +11,20 @@ import (
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/letserverrun/skadi/core/store/group"
 )
 
 const (
 	// maxBatch bounds one transaction, in rows or so, so that nobody waits
 	// long for it.
 	maxBatch = 2048
-	// maxWaiting bounds the writes that wait: with more the database is as
-	// good as away.
-	maxWaiting = 16384
 )
 
 // writer is the one goroutine that writes. It takes whatever queued up during
 // the last commit and commits it together: no timer, no waiting.
 type writer struct {
+	*group.Queue[*tx]
 	store *Store
 	dsn   string
 	ctx   context.Context // never ends
@@ -36,49 +36,24 @@ type writer struct {
 	updates updates
 
 	mu      sync.Mutex
-	waiting []*member
-	closing bool
 	counted Stats
 
-	wake  chan struct{} // has room for one signal
 	ended chan struct{}
 
 	checkpoints *checkpointer
 }
 
-// member is one write of a transaction: its work, and the caller to be told.
-type member struct {
-	op   op
-	done chan struct{}
-	err  error
-}
-
-// op is the work of a member. It may be done again in another transaction if
-// the first is rolled back.
-type op interface {
-	// weight is about how many rows it writes.
-	weight() int
-	// apply does the work. A refusal goes to the caller; any other error
-	// rolls the transaction back.
-	apply(t *tx) error
-}
-
-// work is an op made of a function.
-type work struct {
-	rows int
-	do   func(*tx) error
-}
-
-func (w *work) weight() int { return w.rows }
-
-func (w *work) apply(t *tx) error { return w.do(t) }
+type (
+	member = group.Member[*tx]
+	work   = group.Func[*tx]
+)
 
 func startWriter(ctx context.Context, s *Store, busy time.Duration) (*writer, error) {
 	w := &writer{
-		store: s, ctx: context.WithoutCancel(ctx),
+		Queue: group.New[*tx](maxBatch), store: s, ctx: context.WithoutCancel(ctx),
 		// The checkpointer sees to it that no commit has to make a checkpoint.
-		dsn:  dsn(s.path, busy, "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"),
-		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		dsn:   dsn(s.path, busy, "cache_size(-16384)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"),
+		ended: make(chan struct{}),
 	}
 	if err := w.connect(ctx); err != nil {
 		return nil, err
@@ -105,82 +80,18 @@ func (w *writer) disconnect() {
 	}
 }
 
-// do has the op done in the next transaction and waits until that is durable.
-// If ctx ends first its error is returned, and the op is done all the same.
-func (w *writer) do(ctx context.Context, o op) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m := &member{op: o, done: make(chan struct{})}
-	w.mu.Lock()
-	switch {
-	case w.closing:
-		w.mu.Unlock()
-		return errClosed
-	case len(w.waiting) >= maxWaiting:
-		w.mu.Unlock()
-		return errQueue
-	}
-	w.waiting = append(w.waiting, m)
-	w.mu.Unlock()
-	w.signal()
-	select {
-	case <-m.done:
-		return m.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (w *writer) signal() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (w *writer) alive() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closing {
-		return errClosed
-	}
-	return nil
-}
-
 func (w *writer) stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	st := w.counted
-	st.Waiting = len(w.waiting)
+	st.Waiting = w.Waiting()
 	return st
 }
 
 func (w *writer) close() error {
-	w.mu.Lock()
-	w.closing = true
-	w.mu.Unlock()
-	w.signal()
+	w.Close()
 	<-w.ended
 	return w.checkpoints.close()
-}
-
-// take returns the next batch: what is waiting, up to maxBatch. more is false
-// once the writer was closed and nothing is left.
-func (w *writer) take() (batch []*member, more bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	weight, n := 0, 0
-	for n < len(w.waiting) && (n == 0 || weight+w.waiting[n].op.weight() <= maxBatch) {
-		weight += w.waiting[n].op.weight()
-		n++
-	}
-	batch = w.waiting[:n:n]
-	w.waiting = w.waiting[n:]
-	if len(w.waiting) == 0 {
-		w.waiting = nil
-	}
-	return batch, n > 0 || !w.closing
 }
 
 // run is the goroutine. A decide function that ends its goroutine
@@ -192,7 +103,7 @@ func (w *writer) run() {
 	defer func() {
 		if !clean {
 			w.rollback()
-			answer(batch, fmt.Errorf("a write ended the goroutine that it ran in"))
+			group.Answer(batch, fmt.Errorf("a write ended the goroutine that it ran in"))
 			go w.run()
 			return
 		}
@@ -201,12 +112,12 @@ func (w *writer) run() {
 	}()
 	for {
 		var more bool
-		if batch, more = w.take(); !more {
+		if batch, more = w.Take(always); !more {
 			clean = true
 			return
 		}
 		if len(batch) == 0 {
-			<-w.wake
+			<-w.Wake()
 			continue
 		}
 		w.commit(batch)
@@ -215,32 +126,20 @@ func (w *writer) run() {
 	}
 }
 
+// always: there is no other writer to leave writes to.
+func always(int) bool { return true }
+
 // gather lets those who are about to write come, for as long as more of them
 // do: a commit costs by the pages that it touches, and more writes touch few
 // more. It waits for nobody who is not ready to run.
 func (w *writer) gather() {
 	for before := -1; ; {
-		w.mu.Lock()
-		now := len(w.waiting)
-		w.mu.Unlock()
+		now := w.Waiting()
 		if now == before || now >= maxBatch {
 			return
 		}
 		before = now
 		runtime.Gosched()
-	}
-}
-
-func answer(batch []*member, err error) {
-	for _, m := range batch {
-		select {
-		case <-m.done: // was answered
-		default:
-			if m.err == nil {
-				m.err = err
-			}
-			close(m.done)
-		}
 	}
 }
 
@@ -251,14 +150,14 @@ func (w *writer) commit(batch []*member) {
 	err := w.try(batch)
 	w.count(batch, err)
 	if err == nil || (len(batch) == 1 && !errors.Is(err, errStale)) || !worthReplay(err) {
-		answer(batch, explain(err))
+		group.Answer(batch, explain(err))
 		return
 	}
 	for i := range batch {
 		alone := batch[i : i+1]
 		err := w.try(alone)
 		w.count(alone, err)
-		answer(alone, explain(err))
+		group.Answer(alone, explain(err))
 	}
 }
 
@@ -305,7 +204,7 @@ func (w *writer) try(batch []*member) error {
 		return nil
 	}
 	for _, m := range batch {
-		m.err = nil
+		m.Err = nil
 	}
 	w.rollback()
 	if errors.Is(err, driver.ErrBadConn) {

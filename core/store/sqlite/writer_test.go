@@ -19,7 +19,7 @@ func hold(t *testing.T, s *Store) (release func()) {
 	held, free := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- s.write.do(context.Background(), &work{rows: 1, do: func(*tx) error {
+		done <- s.write.Do(context.Background(), &work{Rows: 1, Do: func(*tx) error {
 			close(held)
 			<-free
 			return nil
@@ -136,7 +136,7 @@ func TestStale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.write.do(t.Context(), &work{rows: 1, do: func(tx *tx) error {
+	err = s.write.Do(t.Context(), &work{Rows: 1, Do: func(tx *tx) error {
 		wrong := j
 		wrong.Version = 7
 		tx.w.state.know(&wrong)
@@ -173,7 +173,7 @@ func TestPanicOfAnOp(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, Config{})
 	addAgent(t, s, "web-1")
-	if err := s.write.do(t.Context(), &work{rows: 1, do: func(*tx) error { panic("boom") }}); err == nil {
+	if err := s.write.Do(t.Context(), &work{Rows: 1, Do: func(*tx) error { panic("boom") }}); err == nil {
 		t.Error("a write that panicked succeeded")
 	}
 	if _, err := createOne(t.Context(), s, testEntry("web-1")); err != nil {
