@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"golang.org/x/sys/windows/svc"
+)
+
+// fakeManager runs a handler as the system would, and sees what it says.
+type fakeManager struct {
+	requests chan svc.ChangeRequest
+	states   chan svc.Status
+	exited   chan int
+	ended    chan [2]uint32 // whether the code is its own, and the code
+}
+
+func run(t *testing.T, never []int, program Program) *fakeManager {
+	t.Helper()
+	m := &fakeManager{make(chan svc.ChangeRequest), make(chan svc.Status), make(chan int, 1), make(chan [2]uint32, 1)}
+	h := &handler{never: never, program: program, stderr: io.Discard, exit: func(code int) { m.exited <- code }}
+	go func() {
+		own, code := h.Execute(nil, m.requests, m.states)
+		ended := [2]uint32{0, code}
+		if own {
+			ended[0] = 1
+		}
+		m.ended <- ended
+	}()
+	if s := <-m.states; s.State != svc.StartPending {
+		t.Errorf("it begins with %v", s)
+	}
+	if s := <-m.states; s.State != svc.Running || s.Accepts != svc.AcceptStop|svc.AcceptShutdown|svc.AcceptPreShutdown {
+		t.Errorf("it goes on with %v", s)
+	}
+	return m
+}
+
+func TestServiceStops(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range []svc.Cmd{svc.Stop, svc.Shutdown, svc.PreShutdown} {
+		drained := make(chan struct{})
+		m := run(t, nil, func(ctx context.Context, _ io.Writer) int {
+			<-ctx.Done()
+			<-drained
+			return 0
+		})
+		m.requests <- svc.ChangeRequest{Cmd: svc.Interrogate}
+		if s := <-m.states; s.State != svc.Running {
+			t.Errorf("asked, it is %v", s)
+		}
+		m.requests <- svc.ChangeRequest{Cmd: cmd}
+		first := <-m.states
+		if first.State != svc.StopPending || first.WaitHint < 10_000 || first.Accepts != 0 {
+			t.Errorf("told to stop, it is %v", first)
+		}
+		m.requests <- svc.ChangeRequest{Cmd: cmd} // shutdown follows preshutdown
+		if again := <-m.states; again.State != svc.StopPending || again.CheckPoint <= first.CheckPoint {
+			t.Errorf("told again, it is %v", again)
+		}
+		close(drained)
+		if ended := <-m.ended; ended != [2]uint32{0, 0} {
+			t.Errorf("it ended with %v", ended)
+		}
+	}
+}
+
+func TestServiceFails(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		code   int
+		stop   bool
+		exited bool
+		ended  [2]uint32
+	}{
+		"fails, and is started again":      {code: 1, exited: true, ended: [2]uint32{1, 1}},
+		"fails for ever":                   {code: 3, ended: [2]uint32{1, 3}},
+		"fails when it was told to stop":   {code: 1, stop: true, ended: [2]uint32{1, 1}},
+		"ends by itself, as it should not": {code: 0, ended: [2]uint32{0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := make(chan struct{})
+			m := run(t, []int{3}, func(context.Context, io.Writer) int {
+				<-end
+				return tc.code
+			})
+			if tc.stop {
+				m.requests <- svc.ChangeRequest{Cmd: svc.Stop}
+				<-m.states
+			}
+			close(end)
+			if ended := <-m.ended; ended != tc.ended || len(m.exited) == 1 != tc.exited {
+				t.Errorf("it ended with %v, exited: %d", ended, len(m.exited))
+			}
+		})
+	}
+}
+
+func TestServiceThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	u := Unit{Name: "skadi-test-none"}
+	if state, err := u.State(t.Context()); state != NotInstalled || err != nil {
+		t.Errorf("%q, %v", state, err)
+	}
+	if err := u.Uninstall(); err == nil || err.Error() != "there is no service skadi-test-none here" {
+		t.Errorf("uninstall: %v", err)
+	}
+}
