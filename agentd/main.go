@@ -29,8 +29,8 @@ const (
 )
 
 func main() {
+	root := newRoot()
 	os.Exit(service.Main(serviceName, []int{exitRemoved}, os.Stderr, func(ctx context.Context, stderr io.Writer) int {
-		root := newRoot()
 		root.SetErr(stderr)
 		return status(stderr, root.ExecuteContext(ctx))
 	}))

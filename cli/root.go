@@ -17,11 +17,11 @@ import (
 // that a config may name, by their kind; nothing else is linked. A program of
 // yours hands in its own besides those of adapters.Factories.
 func Main(adapters map[string]chat.Factory, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(adapters)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
 	return service.Main(serviceName, nil, stderr, func(ctx context.Context, stderr io.Writer) int {
-		root := newRoot(adapters)
-		root.SetArgs(args)
-		root.SetIn(stdin)
-		root.SetOut(stdout)
 		root.SetErr(stderr)
 		err := root.ExecuteContext(ctx)
 		code, tell := codeOf(err)

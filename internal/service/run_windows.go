@@ -21,7 +21,7 @@ import (
 // would take it for one that hangs. How long it takes is for its config to say.
 const (
 	stillStopping = 5 * time.Second
-	stopHint      = 30 * time.Second
+	stopHint      = 30_000 // milliseconds
 )
 
 // Main runs the program and returns its exit code. If the Service Control
@@ -115,7 +115,7 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, states 
 			case svc.Interrogate:
 				states <- now
 			case svc.Stop, svc.Shutdown, svc.PreShutdown:
-				now = svc.Status{State: svc.StopPending, CheckPoint: now.CheckPoint + 1, WaitHint: uint32(stopHint.Milliseconds())}
+				now = svc.Status{State: svc.StopPending, CheckPoint: now.CheckPoint + 1, WaitHint: stopHint}
 				states <- now
 				stop()
 			}

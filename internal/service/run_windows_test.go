@@ -2,11 +2,33 @@ package service
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
+	"golang.org/x/sys/windows/svc/mgr"
 )
+
+// asService is the argument with which this program is a service itself.
+const asService = "as-a-service"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == asService {
+		os.Exit(Main(os.Args[2], []int{3}, os.Stderr, func(ctx context.Context, stderr io.Writer) int {
+			if !Managed(ctx) {
+				return 1
+			}
+			<-ctx.Done()
+			return 3
+		}))
+	}
+	os.Exit(m.Run())
+}
 
 // fakeManager runs a handler as the system would, and sees what it says.
 type fakeManager struct {
@@ -106,5 +128,76 @@ func TestServiceThatIsNotThere(t *testing.T) {
 	}
 	if err := u.Uninstall(); err == nil || err.Error() != "there is no service skadi-test-none here" {
 		t.Errorf("uninstall: %v", err)
+	}
+}
+
+// TestServiceOfTheSystem installs this program and has the system run it.
+func TestServiceOfTheSystem(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := Unit{Name: fmt.Sprintf("skadi-test-%d", os.Getpid()), Description: "Skadi's test", Program: program, StopSeconds: 300}
+	u.Args = []string{asService, u.Name}
+	err = u.Install(t.Context())
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		t.Skip("services are for administrators to install")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = u.Uninstall() })
+	if err := u.Install(t.Context()); err == nil {
+		t.Error("it was installed twice")
+	}
+	until(t, u, Stopped)
+
+	s, done, err := u.open(windows.SERVICE_ALL_ACCESS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	// Wine cannot be asked for either.
+	if c, err := s.Config(); !errors.Is(err, windows.ERROR_INVALID_LEVEL) && (err != nil || c.StartType != mgr.StartAutomatic || c.Description != u.Description) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if a, err := s.RecoveryActions(); !errors.Is(err, windows.ERROR_INVALID_LEVEL) && (err != nil || len(a) != 1 || a[0] != (mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: restartDelay})) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, u, Running)
+	if _, err := s.Control(svc.Stop); err != nil {
+		t.Error(err)
+	}
+	until(t, u, Failed) // with 3
+	if status, err := s.Query(); err != nil || status.ServiceSpecificExitCode != 3 {
+		t.Errorf("%+v, %v", status, err)
+	}
+	if err := u.Uninstall(); err != nil {
+		t.Error(err)
+	}
+}
+
+func until(t *testing.T, u Unit, want State) {
+	t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(time.Minute)
+	for {
+		state, err := u.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state == want {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit:
+			t.Fatalf("the service is %s, want %s", state, want)
+		}
 	}
 }
