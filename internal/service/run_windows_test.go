@@ -19,7 +19,7 @@ const asService = "as-a-service"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == asService {
-		os.Exit(Main(os.Args[2], []int{3}, os.Stderr, func(ctx context.Context, stderr io.Writer) int {
+		os.Exit(Main(os.Args[2], []int{3}, os.Stderr, func(ctx context.Context, _ io.Writer) int {
 			if !Managed(ctx) {
 				return 1
 			}
