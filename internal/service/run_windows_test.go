@@ -176,8 +176,16 @@ func TestServiceOfTheSystem(t *testing.T) {
 	if status, err := s.Query(); err != nil || status.ServiceSpecificExitCode != 3 {
 		t.Errorf("%+v, %v", status, err)
 	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, u, Running)
 	if err := u.Uninstall(); err != nil {
 		t.Error(err)
+	}
+	// It is there until the last has closed it, whoever that is.
+	if state, err := u.State(t.Context()); err == nil && state != NotInstalled && state != Failed {
+		t.Errorf("uninstalled, it is %s", state)
 	}
 }
 

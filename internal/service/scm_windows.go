@@ -8,6 +8,7 @@ import (
 
 	"github.com/kardianos/service"
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
@@ -66,11 +67,32 @@ func (u Unit) uninstallSCM() error {
 	if err != nil {
 		return err
 	}
-	_ = m.Stop() // it may not run
+	if err := u.stopSCM(); err != nil {
+		return fmt.Errorf("stop the service %s: %w%s", u.Name, err, mend(err))
+	}
 	if err := m.Uninstall(); err != nil {
 		return fmt.Errorf("uninstall the service %s: %w%s", u.Name, err, mend(err))
 	}
 	return nil
+}
+
+// stopSCM returns when the service has stopped, be it that it was stopping
+// already. The library waits only for one that it has stopped itself.
+func (u Unit) stopSCM() error {
+	s, done, err := u.open(windows.SERVICE_STOP | windows.SERVICE_QUERY_STATUS)
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, refused := s.Control(svc.Stop) // it may not run
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for ; ; <-again.C {
+		status, err := s.Query()
+		if err != nil || status.State == svc.Stopped || refused != nil && status.State != svc.StopPending {
+			return err
+		}
+	}
 }
 
 // stateSCM asks itself: the library takes one that starts for one that runs, and
