@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/agentd/agent"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // version and commit are set when a release is built.
@@ -26,19 +29,23 @@ const (
 )
 
 func main() {
-	os.Exit(status(newRoot().Execute()))
+	root := newRoot()
+	os.Exit(service.Main(serviceName, []int{exitRemoved}, os.Stderr, func(ctx context.Context, stderr io.Writer) int {
+		root.SetErr(stderr)
+		return status(stderr, root.ExecuteContext(ctx))
+	}))
 }
 
 // status prints an error and returns the exit code for it.
-func status(err error) int {
+func status(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "agentd: %v\n", err)
+	fmt.Fprintf(stderr, "agentd: %v\n", err)
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "See agentd --help.")
+		fmt.Fprintln(stderr, "See agentd --help.")
 		return exitUsage
 	case errors.Is(err, agent.ErrRemoved):
 		return exitRemoved

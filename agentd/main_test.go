@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -72,7 +73,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	_, _, err = execute(t.Context(), "check", "-c", path+"x")
-	if !errors.Is(err, os.ErrNotExist) || status(err) != exitFailed {
+	if !errors.Is(err, os.ErrNotExist) || status(io.Discard, err) != exitFailed {
 		t.Errorf("got %v", err)
 	}
 }
@@ -120,7 +121,7 @@ func TestRemovedAgentHasACodeOfItsOwn(t *testing.T) {
 	server := httptest.NewServer(f)
 	defer server.Close()
 	_, _, err := execute(t.Context(), "run", "-c", file(t, server.URL, "handler: {argv: [go]}\n"))
-	if !errors.Is(err, agent.ErrRemoved) || status(err) != exitRemoved {
+	if !errors.Is(err, agent.ErrRemoved) || status(io.Discard, err) != exitRemoved {
 		t.Errorf("got %v", err)
 	}
 }
@@ -128,7 +129,7 @@ func TestRemovedAgentHasACodeOfItsOwn(t *testing.T) {
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"run", "extra"}, {"check", "--no-such-flag"}, {"nonsense"}} {
-		if _, _, err := execute(t.Context(), args...); status(err) != exitUsage {
+		if _, _, err := execute(t.Context(), args...); status(io.Discard, err) != exitUsage {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

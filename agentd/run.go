@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/letserverrun/skadi/agentd/agent"
 	"github.com/letserverrun/skadi/agentd/settings"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 func newRun() *cobra.Command {
@@ -41,6 +44,12 @@ func load(cmd *cobra.Command) (*settings.Settings, error) {
 
 func run(ctx context.Context, s *settings.Settings, stderr io.Writer) error {
 	log := newLog(s, stderr)
+	if service.Managed(ctx) {
+		// Windows starts services in a folder of its own; systemd in this one.
+		if err := enter(s.StateDir); err != nil {
+			return err
+		}
+	}
 	for _, w := range append(s.Warnings(), missing(s)...) {
 		log.Warn(w)
 	}
@@ -67,6 +76,14 @@ func run(ctx context.Context, s *settings.Settings, stderr io.Writer) error {
 	return nil
 }
 
+// enter goes into the folder, which it makes if there is none.
+func enter(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
+	}
+	return os.Chdir(dir)
+}
+
 // newAgent makes the agent that the file describes.
 func newAgent(s *settings.Settings, log *slog.Logger) (*agent.Agent, error) {
 	drain := s.DrainTimeout
@@ -91,11 +108,12 @@ func newLog(s *settings.Settings, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.Log.Level)) // one of the file's four
 	options := &slog.HandlerOptions{Level: level}
-	var h slog.Handler = slog.NewTextHandler(w, options)
-	if s.Log.Format == "json" {
-		h = slog.NewJSONHandler(w, options)
-	}
-	log := slog.New(h)
+	log := slog.New(service.Handler(w, func(w io.Writer) slog.Handler {
+		if s.Log.Format == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
+	}))
 	if s.Name != "" {
 		log = log.With("agent", s.Name)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,10 +70,10 @@ func TestSay(t *testing.T) {
 
 	l.fails = []int{403}
 	_, _, err := execute(t.Context(), "say", "-c", path, "other", "x")
-	if err == nil || status(err) != exitFailed || !strings.Contains(err.Error(), "not said in other: no channel is open") || len(l.said) != 2 {
+	if err == nil || status(io.Discard, err) != exitFailed || !strings.Contains(err.Error(), "not said in other: no channel is open") || len(l.said) != 2 {
 		t.Errorf("%v, %+v", err, l.said)
 	}
-	if _, _, err := execute(t.Context(), "say", "-c", path, "ops"); status(err) != exitUsage {
+	if _, _, err := execute(t.Context(), "say", "-c", path, "ops"); status(io.Discard, err) != exitUsage {
 		t.Error(err)
 	}
 }

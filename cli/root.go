@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // Main runs the command line and returns its exit code. The adapters are those
@@ -20,13 +21,15 @@ func Main(adapters map[string]chat.Factory, args []string, stdin io.Reader, stdo
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(context.Background())
-	code, tell := codeOf(err)
-	if tell {
-		fmt.Fprintf(stderr, "skadi: %v\n", err)
-	}
-	return code
+	return service.Main(serviceName, nil, stderr, func(ctx context.Context, stderr io.Writer) int {
+		root.SetErr(stderr)
+		err := root.ExecuteContext(ctx)
+		code, tell := codeOf(err)
+		if tell {
+			fmt.Fprintf(stderr, "skadi: %v\n", err)
+		}
+		return code
+	})
 }
 
 func newRoot(adapters map[string]chat.Factory) *cobra.Command {

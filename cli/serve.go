@@ -14,6 +14,7 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // defaultConfig is the config file of commands that need one.
@@ -197,10 +198,12 @@ func (l *listeners) serve(ctx context.Context) error {
 func newLog(cfg config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
 	setLevel(level, cfg)
 	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(service.Handler(w, func(w io.Writer) slog.Handler {
+		if cfg.Format == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
+	}))
 }
 
 // setLevel leaves a level as it is that is none; the config has checked it.

@@ -11,13 +11,16 @@ import (
 	"github.com/letserverrun/skadi/internal/service"
 )
 
+// serviceName is what the system calls the service.
+const serviceName = "skadi"
+
 // stopSeconds is longer than a server takes to stop in order.
 const stopSeconds = 30
 
 func serviceCommand() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:     "service",
-		Short:   "Have the system start the server, by systemd or launchd",
+		Short:   "Have the system start the server, by systemd, launchd or as a Windows service",
 		Example: "  sudo skadi service install -c /etc/skadi/skadi.yaml\n  skadi service status",
 	})
 	c.AddCommand(serviceInstall(), serviceUninstall(), serviceStatus())
@@ -25,7 +28,7 @@ func serviceCommand() *cobra.Command {
 }
 
 func serviceInstall() *cobra.Command {
-	u := service.Unit{Name: "skadi", Description: "Skadi server", Reload: true, Alone: true, StopSeconds: stopSeconds}
+	u := service.Unit{Name: serviceName, Description: "Skadi server", Reload: true, Alone: true, StopSeconds: stopSeconds}
 	var file string
 	var show, asJSON bool
 	c := &cobra.Command{
@@ -35,7 +38,11 @@ func serviceInstall() *cobra.Command {
 to /var/lib/skadi alone, so store.path belongs there. Without --user systemd makes a
 user for it, who has to be able to read the config and the files it refers to. The
 config is checked first. Nothing is started: "systemctl start skadi" does that, and
-"systemctl reload skadi" has it read its config again.`,
+"systemctl reload skadi" has it read its config again.
+
+On Windows it makes a service that starts with the system, and again if it fails;
+--user says as whom, LocalSystem by default. Its log goes to the Application event
+log. --writable is systemd's. "net start skadi" starts it.`,
 		Example: "  sudo skadi service install -c /etc/skadi/skadi.yaml --user skadi\n  skadi service install -c /etc/skadi/skadi.yaml --print",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -61,14 +68,14 @@ config is checked first. Nothing is started: "systemctl start skadi" does that, 
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{"name": u.Name, "installed": true})
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "installed %s; start it with: systemctl start %s\n", u.Name, u.Name)
+			fmt.Fprintf(c.ErrOrStderr(), "installed %s; start it with: %s\n", u.Name, u.Words().Start)
 			return nil
 		},
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", defaultConfig, "the config file")
 	f.StringVar(&u.Program, "program", "", "what the service runs; this program by default")
-	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one")
+	f.StringVar(&u.User, "user", "", "the user to run as; without it systemd makes one, and Windows takes LocalSystem")
 	f.StringSliceVar(&u.Writable, "writable", nil, "a folder that it may write to besides /var/lib/skadi")
 	f.BoolVar(&show, "print", false, "print the unit and install nothing")
 	jsonFlag(c, &asJSON)
@@ -83,14 +90,14 @@ func serviceUninstall() *cobra.Command {
 		Example: "  sudo skadi service uninstall",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			u := service.Unit{Name: "skadi"}
+			u := service.Unit{Name: serviceName}
 			if err := u.Uninstall(); err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{"name": u.Name, "installed": false})
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "removed %s; /var/lib/%s stays\n", u.Name, u.Name)
+			fmt.Fprintf(c.ErrOrStderr(), "removed %s; %s stays\n", u.Name, u.Words().Data)
 			return nil
 		},
 	}
@@ -108,7 +115,7 @@ installed, or failing, which is started again and again. Exit code 1 unless it r
 		Example: "  skadi service status\n  skadi service status --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			u := service.Unit{Name: "skadi"}
+			u := service.Unit{Name: serviceName}
 			state, err := u.State(c.Context())
 			if err != nil {
 				return err
@@ -122,7 +129,7 @@ installed, or failing, which is started again and again. Exit code 1 unless it r
 				return err
 			}
 			if state == service.Failing || state == service.Failed {
-				fmt.Fprintf(c.ErrOrStderr(), "why: journalctl -u %s\n", u.Name)
+				fmt.Fprintf(c.ErrOrStderr(), "why: %s\n", u.Words().Why)
 			}
 			return exitWith(exitFailed)
 		},

@@ -66,6 +66,12 @@ func (u Unit) manager() (service.Service, error) {
 // Install has the system start the service from its next start on. One that is
 // installed is left as it is, with an error.
 func (u Unit) Install(ctx context.Context) error {
+	if runtime.GOOS == "windows" {
+		if err := u.fitWindows(); err != nil {
+			return err
+		}
+		return u.installSCM()
+	}
 	m, err := u.manager()
 	if err != nil {
 		return err
@@ -109,6 +115,23 @@ func (u *Unit) fit(ctx context.Context) error {
 	return nil
 }
 
+// Words are what the system says for what is to be done with a service.
+type Words struct {
+	Start string // the command that starts it
+	Why   string // where its log is
+	Data  string // the folder that stays when it is uninstalled
+}
+
+// Words returns those of this system.
+func (u Unit) Words() Words { return u.wordsOf(runtime.GOOS) }
+
+func (u Unit) wordsOf(system string) Words {
+	if system == "windows" {
+		return Words{Start: "net start " + u.Name, Why: "the Event Viewer, Windows Logs, Application, source " + u.Name, Data: "its state folder"}
+	}
+	return Words{Start: "systemctl start " + u.Name, Why: "journalctl -u " + u.Name, Data: "/var/lib/" + u.Name}
+}
+
 // file is the unit's own, where there is systemd.
 func (u Unit) file() string {
 	if runtime.GOOS != "linux" {
@@ -124,6 +147,9 @@ func exists(file string) bool {
 
 // Uninstall stops the service and forgets it. Its state folder stays.
 func (u Unit) Uninstall() error {
+	if runtime.GOOS == "windows" {
+		return u.uninstallSCM()
+	}
 	m, err := u.manager()
 	if err != nil {
 		return err
@@ -140,6 +166,9 @@ func (u Unit) Uninstall() error {
 
 // State tells how the service does.
 func (u Unit) State(ctx context.Context) (State, error) {
+	if runtime.GOOS == "windows" {
+		return u.stateSCM()
+	}
 	m, err := u.manager()
 	if err != nil {
 		return "", err

@@ -14,7 +14,8 @@ type Unit struct {
 	// Program and Args are run.
 	Program string
 	Args    []string
-	// User runs it; without one systemd makes a user for it alone.
+	// User runs it; without one systemd makes a user for it alone, and Windows
+	// takes LocalSystem.
 	User string
 	// Reload: SIGHUP has it read its config again.
 	Reload bool
