@@ -11,7 +11,8 @@ import (
 
 // interrupts returns a context that ends with the first Ctrl-C (or SIGTERM),
 // and one that ends with the second: the first asks to finish what was begun,
-// the second not to wait for it. Windows stops a service as the first does. stop ends both and gives the signals back.
+// the second not to wait for it. Windows stops a service as the first does. stop
+// ends both and gives the signals back.
 func interrupts(parent context.Context) (first, second context.Context, stop func()) {
 	first, endFirst := context.WithCancel(parent)
 	second, endSecond := context.WithCancel(service.Beyond(parent))
