@@ -108,12 +108,7 @@ func newLog(s *settings.Settings, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.Log.Level)) // one of the file's four
 	options := &slog.HandlerOptions{Level: level}
-	log := slog.New(service.Handler(w, func(w io.Writer) slog.Handler {
-		if s.Log.Format == "json" {
-			return slog.NewJSONHandler(w, options)
-		}
-		return slog.NewTextHandler(w, options)
-	}))
+	log := slog.New(service.Handler(w, s.Log.Format == "json", options))
 	if s.Name != "" {
 		log = log.With("agent", s.Name)
 	}

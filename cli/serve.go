@@ -198,12 +198,7 @@ func (l *listeners) serve(ctx context.Context) error {
 func newLog(cfg config.Log, level *slog.LevelVar, w io.Writer) *slog.Logger {
 	setLevel(level, cfg)
 	options := &slog.HandlerOptions{Level: level}
-	return slog.New(service.Handler(w, func(w io.Writer) slog.Handler {
-		if cfg.Format == "json" {
-			return slog.NewJSONHandler(w, options)
-		}
-		return slog.NewTextHandler(w, options)
-	}))
+	return slog.New(service.Handler(w, cfg.Format == "json", options))
 }
 
 // setLevel leaves a level as it is that is none; the config has checked it.

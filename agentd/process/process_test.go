@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,44 +21,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// screen collects output, and tells when it holds something.
-type screen struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	changed chan struct{}
-}
-
-func newScreen() *screen { return &screen{changed: make(chan struct{}, 1)} }
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.text.Write(p)
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-	return len(p), nil
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
-func (s *screen) await(t *testing.T, part string) {
-	t.Helper()
-	timeout := time.After(30 * time.Second)
-	for !strings.Contains(s.String(), part) {
-		select {
-		case <-s.changed:
-		case <-timeout:
-			t.Fatalf("waited too long for %q, got %q", part, s.String())
-		}
-	}
-}
 
 func shell(script string, args ...string) process.Spec {
 	return process.Spec{Argv: append([]string{"/bin/sh", "-c", script, "sh"}, args...), Env: []string{"PATH=/usr/bin:/bin"}}
@@ -165,7 +126,7 @@ func stopped(t *testing.T, s process.Spec) (string, process.Outcome, time.Durati
 		o, err := process.Run(ctx, s)
 		done <- end{o, err}
 	}()
-	out.await(t, "ready")
+	out.await(t, "ready", 1)
 	began := time.Now()
 	cancel(errEnough)
 	e := <-done
@@ -261,7 +222,7 @@ func TestOutputComesAsItIsWritten(t *testing.T) {
 		_, err := process.Run(t.Context(), s)
 		done <- err
 	}()
-	out.await(t, "early")
+	out.await(t, "early", 1)
 	if err := os.WriteFile(fifo, []byte(" then "), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -4,13 +4,13 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 // TestAgentWithCurl runs the agent of docs/agent-with-curl.md as it stands
@@ -18,12 +18,7 @@ import (
 func TestAgentWithCurl(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"curl", "jq"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("SKADI_TEST_REQUIRE") == "1" {
-				t.Fatalf("%s is not installed", tool)
-			}
-			t.Skipf("%s is not installed", tool)
-		}
+		throwaway.Program(t, tool, tool)
 	}
 	dir, data := t.TempDir(), t.TempDir()
 	script := filepath.Join(dir, "agent.sh")

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letserverrun/skadi/cli/e2e/programs"
+
 	"github.com/letserverrun/skadi/core/agentapi"
 )
 
@@ -121,10 +123,10 @@ func (l *killLoad) push(ctx context.Context, pusher int, random *rand.Rand) {
 		}
 		if random.IntN(20) == 0 {
 			// Some are canceled while they wait, some while they run.
-			pause(ctx, time.Duration(random.Int64N(int64(100*time.Millisecond))))
+			programs.Pause(ctx, time.Duration(random.Int64N(int64(100*time.Millisecond))))
 			l.cancel(ctx, id)
 		}
-		pause(ctx, time.Duration(random.Int64N(int64(150*time.Millisecond))))
+		programs.Pause(ctx, time.Duration(random.Int64N(int64(150*time.Millisecond))))
 	}
 }
 
@@ -142,7 +144,7 @@ func (l *killLoad) acknowledged(key string, p agentapi.Push) (id string) {
 		}
 		l.retries++
 		l.mu.Unlock()
-		pause(ctx, 20*time.Millisecond)
+		programs.Pause(ctx, 20*time.Millisecond)
 	}
 	return ""
 }
@@ -223,14 +225,4 @@ func (v *killVerdict) summary() string {
 		ends = append(ends, fmt.Sprintf("%d %s", v.status[s], s))
 	}
 	return fmt.Sprintf("%d acknowledged jobs of which %d began to run: %s; %d pushes were repeated", v.jobs, v.ran, strings.Join(ends, ", "), v.retries)
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/letserverrun/skadi/cli/e2e/programs"
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
 // killAgents are the agents that run jobs. Beside them there is "ghost", which
@@ -69,7 +69,7 @@ func newKillSite(t *testing.T) *killSite {
 	t.Helper()
 	dir := t.TempDir()
 	s := &killSite{t: t, runs: filepath.Join(dir, "runs")}
-	addr := loopback(t)
+	addr := throwaway.Address(t)
 	config := filepath.Join(dir, "skadi.yaml")
 	write(t, config, fmt.Sprintf(`listen: %s
 store: {driver: sqlite, path: %q}
@@ -112,15 +112,15 @@ func (s *killSite) add(label, dir string, env []string, name string, args ...str
 func (s *killSite) start(addr, ghost string) {
 	s.t.Helper()
 	for _, v := range s.victims {
-		s.must(v.start())
+		programs.Must(s.t, v.start())
 	}
 	none := 0
 	g := client(s.t, addr, ghost)
-	s.eventually("the ghost to check in", func(ctx context.Context) error {
+	programs.Eventually(s.t, "the ghost to check in", func(ctx context.Context) error {
 		_, err := g.Poll(ctx, agentapi.PollRequest{Max: &none})
 		return err
 	})
-	s.eventually("the agents to be online", func(ctx context.Context) error {
+	programs.Eventually(s.t, "the agents to be online", func(ctx context.Context) error {
 		agents, err := s.client.Agents(ctx)
 		for _, a := range agents {
 			if !a.Online {
@@ -136,12 +136,12 @@ func (s *killSite) start(addr, ghost string) {
 func (s *killSite) killing(count int, random *rand.Rand) {
 	s.t.Helper()
 	for range count {
-		pause(s.t.Context(), leastLife+time.Duration(random.Int64N(int64(mostLife-leastLife))))
+		programs.Pause(s.t.Context(), leastLife+time.Duration(random.Int64N(int64(mostLife-leastLife))))
 		v := s.victims[random.IntN(len(s.victims))]
-		s.must(v.kill())
+		programs.Must(s.t, v.kill())
 		v.kills++
-		pause(s.t.Context(), time.Duration(random.Int64N(int64(mostDown))))
-		s.must(v.start())
+		programs.Pause(s.t.Context(), time.Duration(random.Int64N(int64(mostDown))))
+		programs.Must(s.t, v.start())
 	}
 }
 
@@ -157,34 +157,20 @@ func (s *killSite) drain(l *killLoad) map[string]agentapi.Job {
 			if err == nil && j.Final() || ctx.Err() != nil || notFound(err) {
 				break
 			}
-			pause(ctx, 50*time.Millisecond)
+			programs.Pause(ctx, 50*time.Millisecond)
 		}
 	}
 	all := map[string]agentapi.Job{}
-	filter := agentapi.JobFilter{Limit: 200}
-	for {
-		page, err := s.client.Jobs(s.t.Context(), filter)
-		s.must(err)
-		for _, j := range page.Jobs {
-			all[j.ID] = j
-		}
-		if page.NextCursor == "" {
-			return all
-		}
-		filter.Cursor = page.NextCursor
+	for _, j := range programs.Jobs(s.t, s.client) {
+		all[j.ID] = j
 	}
+	return all
 }
 
 // executions returns how often each job began to run.
 func (s *killSite) executions() map[string]int {
 	s.t.Helper()
-	data, err := os.ReadFile(s.runs)
-	s.must(err)
-	began := map[string]int{}
-	for id := range strings.FieldsSeq(string(data)) {
-		began[id]++
-	}
-	return began
+	return programs.Executions(s.t, s.runs)
 }
 
 // killed says who was killed how often.
@@ -204,29 +190,6 @@ func (s *killSite) end() {
 		if s.t.Failed() {
 			data, _ := os.ReadFile(v.log.Name())
 			s.t.Logf("the end of %s:\n%s", v.log.Name(), data[max(len(data)-4000, 0):])
-		}
-	}
-}
-
-func (s *killSite) must(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *killSite) eventually(what string, try func(context.Context) error) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return
-		}
-		pause(ctx, 20*time.Millisecond)
-		if ctx.Err() != nil {
-			s.t.Fatalf("waited too long for %s: %v", what, err)
 		}
 	}
 }
@@ -263,17 +226,6 @@ func client(t *testing.T, addr, token string) *agentapi.Client {
 	}
 	t.Cleanup(c.CloseIdle)
 	return c
-}
-
-// loopback returns an address that nobody listens on.
-func loopback(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func write(t *testing.T, path, text string) {

@@ -32,15 +32,23 @@ func (l eventLog) event(level slog.Level, text string) {
 	l.report(level, text)
 }
 
-// Handler returns the handler that of makes for w. If w is the event log that
-// Main gives a program, every line becomes an event of the line's level.
-func Handler(w io.Writer, of func(io.Writer) slog.Handler) slog.Handler {
-	log, ok := w.(eventLog)
-	if !ok {
-		return of(w)
-	}
+// Handler returns a handler that writes lines of text, or of JSON, to w. If w is
+// the event log that Main gives a program, every line becomes an event of the
+// line's level.
+func Handler(w io.Writer, json bool, options *slog.HandlerOptions) slog.Handler {
 	l := &line{}
-	return events{log: log, line: l, Handler: of(&l.text)}
+	log, isEvents := w.(eventLog)
+	if isEvents {
+		w = &l.text
+	}
+	var h slog.Handler = slog.NewTextHandler(w, options)
+	if json {
+		h = slog.NewJSONHandler(w, options)
+	}
+	if isEvents {
+		h = events{log: log, line: l, Handler: h}
+	}
+	return h
 }
 
 // line is what one record comes to.

@@ -37,21 +37,19 @@ func TestMainIsThePlainProgramWithoutAManager(t *testing.T) {
 	}
 }
 
-// text logs without the time, in which every line differs.
-func text(w io.Writer) slog.Handler {
-	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})
-}
+// timeless leaves out the time, in which every line differs.
+var timeless = &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}}
 
 func TestEventLog(t *testing.T) {
 	t.Parallel()
 	var got []string
 	w := eventLog{func(level slog.Level, text string) { got = append(got, level.String()+" | "+text) }}
-	log := slog.New(Handler(w, text)).With("agent", "web-1")
+	log := slog.New(Handler(w, false, timeless)).With("agent", "web-1")
 	log.Debug("not logged")
 	log.Info("starts")
 	log.WithGroup("job").Warn("slow", "code", "a b")
@@ -76,8 +74,9 @@ func TestEventLog(t *testing.T) {
 	}
 
 	var plain bytes.Buffer
-	slog.New(Handler(&plain, text)).Info("hi")
-	if plain.String() != "level=INFO msg=hi\n" {
+	slog.New(Handler(&plain, false, timeless)).Info("hi")
+	slog.New(Handler(&plain, true, timeless)).Info("hi")
+	if plain.String() != "level=INFO msg=hi\n"+`{"level":"INFO","msg":"hi"}`+"\n" {
 		t.Errorf("got %q", plain.String())
 	}
 }

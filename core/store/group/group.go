@@ -59,13 +59,13 @@ type Queue[T any] struct {
 
 	mu      sync.Mutex
 	waiting []*Member[T]
-	closed  bool
+	closed  chan struct{} // once Close was called
 }
 
 // New returns a queue whose batches weigh up to most, so that nobody waits long
 // for one.
 func New[T any](most int) *Queue[T] {
-	return &Queue[T]{most: most, wake: make(chan struct{}, 1)}
+	return &Queue[T]{most: most, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Do has the op done in one of the next transactions and waits until that is
@@ -92,7 +92,7 @@ func (q *Queue[T]) put(m *Member[T]) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.closed:
+	case q.isClosed():
 		return ErrClosed
 	case len(q.waiting) >= maxWaiting:
 		return ErrFull
@@ -108,9 +108,21 @@ func (q *Queue[T]) signal() {
 	}
 }
 
-// Wake has a signal when there may be something to take, or Close was called.
-// With several who wait for it, one of them gets it.
+// Wake has a signal when there may be something to take. With several who wait
+// for it, one of them gets it.
 func (q *Queue[T]) Wake() <-chan struct{} { return q.wake }
+
+// Closed ends with Close.
+func (q *Queue[T]) Closed() <-chan struct{} { return q.closed }
+
+func (q *Queue[T]) isClosed() bool {
+	select {
+	case <-q.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // Waiting is how many writes wait.
 func (q *Queue[T]) Waiting() int {
@@ -121,9 +133,7 @@ func (q *Queue[T]) Waiting() int {
 
 // Alive returns ErrClosed once Close was called.
 func (q *Queue[T]) Alive() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
+	if q.isClosed() {
 		return ErrClosed
 	}
 	return nil
@@ -132,19 +142,21 @@ func (q *Queue[T]) Alive() error {
 // Close has the queue take no more. What waits is still handed out.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
-	q.closed = true
-	q.mu.Unlock()
-	q.signal()
+	defer q.mu.Unlock()
+	if !q.isClosed() {
+		close(q.closed)
+	}
 }
 
 // Take returns the next batch: what is waiting, in order, up to the queue's
 // weight; nothing if that is better left to somebody else, as may says of the
-// number that wait. A closed queue does not ask it. more is false once the queue
+// number that wait; nil says that there is nobody else. A closed queue does not
+// ask it. more is false once the queue
 // was closed and nothing is left.
 func (q *Queue[T]) Take(may func(waiting int) bool) (batch []*Member[T], more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.closed && !may(len(q.waiting)) {
+	if may != nil && !q.isClosed() && !may(len(q.waiting)) {
 		return nil, true
 	}
 	weight, n := 0, 0
@@ -159,7 +171,7 @@ func (q *Queue[T]) Take(may func(waiting int) bool) (batch []*Member[T], more bo
 	} else {
 		q.signal() // for whoever else takes
 	}
-	return batch, n > 0 || !q.closed
+	return batch, n > 0 || !q.isClosed()
 }
 
 // Answer tells the callers what became of a batch: err, or what their member

@@ -13,8 +13,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func always(int) bool { return true }
-
 // rows is a write of so many rows.
 func rows(n int) Op[*[]int] {
 	return &Func[*[]int]{Rows: n, Do: func(done *[]int) error {
@@ -50,7 +48,7 @@ func TestBatches(t *testing.T) {
 		assert.Equal(t, 5, q.Waiting())
 		<-q.Wake()
 		for _, want := range [][]int{{4, 6}, {1}, {40}, {2}} { // one that weighs too much goes alone
-			batch, more := q.Take(always)
+			batch, more := q.Take(nil)
 			assert.Equal(t, want, weights(batch))
 			assert.True(t, more)
 			var done []int
@@ -74,7 +72,7 @@ func TestBatches(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		batch, more := q.Take(always)
+		batch, more := q.Take(nil)
 		assert.Empty(t, batch)
 		assert.True(t, more)
 	})
@@ -105,10 +103,11 @@ func TestClosed(t *testing.T) {
 	q := New[*[]int](10)
 	require.NoError(t, q.Alive())
 	q.Close()
-	<-q.Wake()
+	q.Close()
+	<-q.Closed()
 	require.ErrorIs(t, q.Alive(), ErrClosed)
 	require.ErrorIs(t, q.Do(t.Context(), rows(1)), ErrClosed)
-	_, more := q.Take(always)
+	_, more := q.Take(nil)
 	assert.False(t, more)
 }
 
@@ -123,7 +122,7 @@ func TestWhoLeaves(t *testing.T) {
 		synctest.Wait()
 		leave()
 		require.ErrorIs(t, <-told, context.Canceled)
-		batch, _ := q.Take(always)
+		batch, _ := q.Take(nil)
 		assert.Len(t, batch, 1)
 		Answer(batch, nil)
 		require.ErrorIs(t, q.Do(ctx, rows(1)), context.Canceled)

@@ -43,9 +43,6 @@ type queue struct {
 	crowds  int       // transactions under way with a crowd of members
 	crowded time.Time // when the last of them began
 	counted Stats
-
-	closed chan struct{} // when closing
-	once   sync.Once
 }
 
 type (
@@ -62,7 +59,7 @@ func (s *Store) write(ctx context.Context, rows int, f func(*tx) error) error {
 
 // startWriters connects the writers and starts them.
 func startWriters(ctx context.Context, s *Store, from *session) (*queue, error) {
-	q := &queue{Queue: group.New[*tx](maxBatch), store: s, closed: make(chan struct{})}
+	q := &queue{Queue: group.New[*tx](maxBatch), store: s}
 	all := make([]*writer, writerCount)
 	for i := range all {
 		id, err := uuid.NewRandom()
@@ -101,7 +98,6 @@ func (q *queue) count(f func(*Stats)) {
 // close has the writers end once nothing waits any more.
 func (q *queue) close() {
 	q.Close()
-	q.once.Do(func() { close(q.closed) })
 	q.writers.Wait()
 }
 
@@ -130,7 +126,7 @@ func (q *queue) await() {
 	}
 	select {
 	case <-q.Wake():
-	case <-q.closed:
+	case <-q.Closed():
 	case <-late:
 	}
 }
@@ -187,6 +183,6 @@ func (q *queue) pause(try int, longest time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-q.closed: // go on at once: somebody waits for the end
+	case <-q.Closed(): // go on at once: somebody waits for the end
 	}
 }

@@ -256,21 +256,12 @@ func (w *writer) resolve(cause error) (came bool, unknown error) {
 			return operation == strconv.FormatInt(w.last, 10), nil
 		}
 		w.disconnect()
-		if time.Now().After(end) || w.isClosing() && try > 3 {
+		if time.Now().After(end) || w.queue.Alive() != nil && try > 3 {
 			w.down = true
 			return false, fmt.Errorf("%w: it did not answer a COMMIT, so it is not known whether this was written (%w; %w)",
 				job.ErrUnavailable, cause, err)
 		}
 		w.queue.pause(5+try, time.Second)
-	}
-}
-
-func (w *writer) isClosing() bool {
-	select {
-	case <-w.queue.closed:
-		return true
-	default:
-		return false
 	}
 }
 

@@ -112,12 +112,15 @@ func (w *writer) run() {
 	}()
 	for {
 		var more bool
-		if batch, more = w.Take(always); !more {
+		if batch, more = w.Take(nil); !more {
 			clean = true
 			return
 		}
 		if len(batch) == 0 {
-			<-w.Wake()
+			select {
+			case <-w.Wake():
+			case <-w.Closed():
+			}
 			continue
 		}
 		w.commit(batch)
@@ -125,9 +128,6 @@ func (w *writer) run() {
 		w.gather()
 	}
 }
-
-// always: there is no other writer to leave writes to.
-func always(int) bool { return true }
 
 // gather lets those who are about to write come, for as long as more of them
 // do: a commit costs by the pages that it touches, and more writes touch few
