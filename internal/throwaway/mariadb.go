@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,10 +109,14 @@ func (db *DB) Exec(t testing.TB, statements ...string) {
 	}
 }
 
+// mariadbPrograms are MariaDB's, or MySQL's, which has no other to install it.
 type mariadbPrograms struct{ server, install string }
 
 func find(t testing.TB) mariadbPrograms {
 	t.Helper()
+	if mysqld := os.Getenv(mysqldEnv); mysqld != "" {
+		return mariadbPrograms{server: mysqld}
+	}
 	Program(t, "my_print_defaults", "mariadb-client-core") // which the next one calls
 	return mariadbPrograms{
 		server:  Program(t, "mariadbd", mariadbPackage),
@@ -128,7 +133,12 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 		}
 		s := &server{dir: dir, program: p.server, ready: db.ping}
 		db.server = s
-		if err := s.install(p.install, db.password); err != nil {
+		install := func() error { return s.install(p.install, db.password) }
+		own := mariadbArgs()
+		if p.install == "" {
+			install, own = func() error { return s.installMySQL(db.password) }, mysqlArgs()
+		}
+		if err := install(); err != nil {
 			_ = os.RemoveAll(dir)
 			return nil, err
 		}
@@ -143,19 +153,23 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 			"--performance-schema=off",
 			"--max-connections=300",
 			// Small and quick to make, nothing else.
-			"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
-			"--key-buffer-size=1M", "--aria-pagecache-buffer-size=8M",
-		}, append(runAs(), options...)...)
+			"--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
+		}, slices.Concat(own, runAs(), options)...)
 		return s, nil
 	})
 	return db, err
 }
 
+// mariadbArgs are the options that MariaDB has and MySQL does not, or no more.
+func mariadbArgs() []string {
+	return []string{"--innodb-log-file-size=32M", "--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--aria-pagecache-buffer-size=8M"}
+}
+
 // installTries is how often the system tables are written.
 const installTries = 3
 
-// install writes the system tables, which takes most of the start, and the
-// statements that let the tests in. root comes in by the socket alone.
+// install writes the system tables, which takes most of the start. root comes
+// in by the socket alone.
 func (s *server) install(program, password string) error {
 	data := filepath.Join(s.dir, "data")
 	args := append([]string{
@@ -178,6 +192,11 @@ func (s *server) install(program, password string) error {
 			return errors.Join(err, gone)
 		}
 	}
+	return s.welcome(password)
+}
+
+// welcome writes the statements that let the tests in at each start.
+func (s *server) welcome(password string) error {
 	account := "'" + user + "'@'127.0.0.1'"
 	init := "CREATE USER IF NOT EXISTS " + account + " IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL ON *.* TO " + account + " WITH GRANT OPTION;\n"

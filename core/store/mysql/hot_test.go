@@ -68,6 +68,9 @@ func TestFinishedJobsWeighNothing(t *testing.T) {
 		}
 		return n
 	}
+	// The question costs rows itself, with MySQL hundreds.
+	question := looked()
+	question = looked() - question
 	conversationOne := events.Conversation{Account: "work-slack", Key: "C1"}
 	leave := func(job.View) (*job.Change, error) { return nil, nil }
 	update := func(sel job.Selection) func(context.Context) error {
@@ -117,7 +120,7 @@ func TestFinishedJobsWeighNothing(t *testing.T) {
 			if err := ask(ctx); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if n := looked() - before; n > most {
+			if n := looked() - before - question; n > most {
 				t.Errorf("%s (statistics up to date: %v): the server looked at %d rows, want at most %d", name, analyzed, n, most)
 			} else {
 				t.Logf("%s: %d", name, n)

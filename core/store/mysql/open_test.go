@@ -106,14 +106,23 @@ func listen(t *testing.T, accept bool) string {
 // against a DSN that asks for the opposite.
 func TestSessionHolds(t *testing.T) {
 	t.Parallel()
-	dsn := newDatabase(t).Reveal() + "?sql_mode=''&time_zone='%2B05:00'&charset=latin1&collation=latin1_swedish_ci" +
-		"&parseTime=true&loc=Local&multiStatements=true&clientFoundRows=false&interpolateParams=false&autocommit=0&tx_isolation='SERIALIZABLE'"
+	database := newDatabase(t)
+	var says string
+	if _, err := openTest(t, Config{DSN: database}).row(t.Context(), `SELECT VERSION()`, nil, &says); err != nil {
+		t.Fatal(err)
+	}
+	isolationName := "transaction_isolation"
+	if _, maria := parseVersion(says); maria {
+		isolationName = "tx_isolation" // up to 11.0 the only one
+	}
+	dsn := database.Reveal() + "?sql_mode=''&time_zone='%2B05:00'&charset=latin1&collation=latin1_swedish_ci" +
+		"&parseTime=true&loc=Local&multiStatements=true&clientFoundRows=false&interpolateParams=false&autocommit=0&" + isolationName + "='SERIALIZABLE'"
 	s := openTest(t, Config{DSN: chat.Secret(dsn)})
 	ask := func(query func(text string, dest ...any) error, autocommit int64) {
 		t.Helper()
 		var mode, zone, client, collation, isolation string
 		var auto, lock int64
-		if err := query(`SELECT @@sql_mode, @@time_zone, @@character_set_client, @@collation_connection, @@tx_isolation, @@autocommit,
+		if err := query(`SELECT @@sql_mode, @@time_zone, @@character_set_client, @@collation_connection, @@`+isolationName+`, @@autocommit,
 			@@innodb_lock_wait_timeout`, &mode, &zone, &client, &collation, &isolation, &auto, &lock); err != nil {
 			t.Fatal(err)
 		}
