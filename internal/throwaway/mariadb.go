@@ -125,20 +125,23 @@ func find(t testing.TB) mariadbPrograms {
 }
 
 func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
-	db := &DB{password: rand.Text()}
+	if p.install == "" {
+		return startDB(p.server, rand.Text(), (*server).installMySQL, slices.Concat(mysqlArgs(), options)...)
+	}
+	install := func(s *server, password string) error { return s.install(p.install, password) }
+	return startDB(p.server, rand.Text(), install, slices.Concat(mariadbArgs(), options)...)
+}
+
+func startDB(program, password string, install func(s *server, password string) error, options ...string) (*DB, error) {
+	db := &DB{password: password}
 	_, err := launch(func(port int) (*server, error) {
 		dir, err := os.MkdirTemp("", "skadi-mariadb-")
 		if err != nil {
 			return nil, err
 		}
-		s := &server{dir: dir, program: p.server, ready: db.ping}
+		s := &server{dir: dir, program: program, ready: db.ping}
 		db.server = s
-		install := func() error { return s.install(p.install, db.password) }
-		own := mariadbArgs()
-		if p.install == "" {
-			install, own = func() error { return s.installMySQL(db.password) }, mysqlArgs()
-		}
-		if err := install(); err != nil {
+		if err := install(s, password); err != nil {
 			_ = os.RemoveAll(dir)
 			return nil, err
 		}
@@ -154,7 +157,7 @@ func startMariaDB(p mariadbPrograms, options ...string) (*DB, error) {
 			"--max-connections=300",
 			// Small and quick to make, nothing else.
 			"--innodb-buffer-pool-size=64M", "--key-buffer-size=1M",
-		}, slices.Concat(own, runAs(), options)...)
+		}, slices.Concat(runAs(), options)...)
 		return s, nil
 	})
 	return db, err
@@ -198,7 +201,9 @@ func (s *server) install(program, password string) error {
 // welcome writes the statements that let the tests in at each start.
 func (s *server) welcome(password string) error {
 	account := "'" + user + "'@'127.0.0.1'"
-	init := "CREATE USER IF NOT EXISTS " + account + " IDENTIFIED BY '" + password + "';\n" +
+	// Not in the binary log, where it would be a change that no other server of
+	// a group has.
+	init := "SET SQL_LOG_BIN = 0;\nCREATE USER IF NOT EXISTS " + account + " IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL ON *.* TO " + account + " WITH GRANT OPTION;\n"
 	return os.WriteFile(filepath.Join(s.dir, "init.sql"), []byte(init), 0o600)
 }
