@@ -71,7 +71,7 @@ func groupArgs(id int, name string) []string {
 		"--plugin-load-add=group_replication.so",
 		"--group-replication-group-name=" + name, "--group-replication-start-on-boot=OFF",
 		"--group-replication-communication-stack=XCOM", "--group-replication-ssl-mode=DISABLED",
-		"--group-replication-recovery-get-public-key=ON",
+		"--group-replication-recovery-use-ssl=OFF", "--group-replication-recovery-get-public-key=ON",
 		"--group-replication-member-expel-timeout=0",
 	}
 }
