@@ -143,8 +143,7 @@ func (g *Group) Primary(t testing.TB, old *DB) *DB {
 				continue
 			}
 			var takes int
-			err := db.ask(ctx, &takes, "SELECT COUNT(*) FROM performance_schema.replication_group_members "+
-				"WHERE member_id = @@server_uuid AND member_state = 'ONLINE' AND member_role = 'PRIMARY' AND NOT @@super_read_only")
+			err := db.ask(ctx, &takes, elected+" AND NOT @@super_read_only")
 			if err != nil {
 				return err
 			}
@@ -156,6 +155,23 @@ func (g *Group) Primary(t testing.TB, old *DB) *DB {
 		return fmt.Errorf("none of %d members", len(g.Members))
 	})
 	return primary
+}
+
+const elected = "SELECT COUNT(*) FROM performance_schema.replication_group_members " +
+	"WHERE member_id = @@server_uuid AND member_state = 'ONLINE' AND member_role = 'PRIMARY'"
+
+// Elected waits until a member is the primary, which takes writes only once it
+// has done what the one before it acknowledged.
+func (g *Group) Elected(t testing.TB, db *DB) {
+	t.Helper()
+	wait(t, "another primary", func(ctx context.Context) error {
+		var is int
+		err := db.ask(ctx, &is, elected)
+		if err == nil && is == 0 {
+			err = fmt.Errorf("%s is not", db.Addr)
+		}
+		return err
+	})
 }
 
 // SetPrimary makes a member the primary, as somebody does before working on

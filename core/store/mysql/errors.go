@@ -60,6 +60,9 @@ const (
 	erConnectionKilled   = 1927
 	erRunHook            = 3100
 	erRollbackInCommit   = 3101
+	erGroupHoldTimeout   = 3781 // of group replication: a new primary takes its time to catch up
+	erGroupHoldKilled    = 3782
+	erGroupHoldState     = 3783
 	erClientShutdown     = 4031 // dropped for its silence
 )
 
@@ -99,7 +102,8 @@ func isLost(err error) bool {
 	}
 	switch number(err) {
 	case 0:
-	case erServerShutdown, erServerGone, erServerLost, erConnectionKilled, erNewAbort, erClientShutdown, erNotReady, erQueryInterrupted:
+	case erServerShutdown, erServerGone, erServerLost, erConnectionKilled, erNewAbort, erClientShutdown, erNotReady, erQueryInterrupted,
+		erGroupHoldTimeout, erGroupHoldKilled, erGroupHoldState:
 		return true
 	default:
 		return false

@@ -3,7 +3,10 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/letserverrun/skadi/core/store/group"
@@ -22,7 +25,63 @@ const (
 	readTries = 3
 )
 
-func openPool(from *session) *sql.DB {
+// readers makes the connections of the pool. Those that were made before a
+// writer connected last are not used any more: that one may lead to another
+// server, and a read must see what was written. It is not enough that reads go
+// where the old connections lead, since a server that is not the primary any
+// more goes on answering them.
+type readers struct {
+	*session
+	renewed atomic.Int64
+}
+
+func (r *readers) renew() { r.renewed.Add(1) }
+
+// Connect implements driver.Connector.
+func (r *readers) Connect(ctx context.Context) (driver.Conn, error) {
+	made := r.renewed.Load()
+	c, err := r.session.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	whole, ok := c.(wholeConn)
+	if !ok {
+		return nil, errors.Join(errors.New("the driver's connections do not say whether they can be used again"), c.Close())
+	}
+	return &reader{wholeConn: whole, from: r, made: made}, nil
+}
+
+// wholeConn is all that database/sql asks of the driver's connections.
+type wholeConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+type reader struct {
+	wholeConn
+	from *readers
+	made int64
+}
+
+// IsValid implements driver.Validator.
+func (r *reader) IsValid() bool { return r.made == r.from.renewed.Load() && r.wholeConn.IsValid() }
+
+// ResetSession implements driver.SessionResetter.
+func (r *reader) ResetSession(ctx context.Context) error {
+	if r.made != r.from.renewed.Load() {
+		return driver.ErrBadConn
+	}
+	return r.wholeConn.ResetSession(ctx)
+}
+
+func openPool(from driver.Connector) *sql.DB {
 	db := sql.OpenDB(from)
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)

@@ -19,8 +19,9 @@ import (
 type Store struct {
 	clock chat.Clock // nil: the database's
 	log   *slog.Logger
-	db    *sql.DB // for reads
-	queue *queue  // for writes
+	db    *sql.DB // for reads, on connections of readers
+	reads *readers
+	queue *queue // for writes
 	// numbers are those of jobs.
 	numbers numbers
 	// partitions is how many partitions conversations are spread over.
@@ -54,7 +55,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	s := &Store{clock: c.Clock, log: c.Logger, db: openPool(reads)}
+	s := &Store{clock: c.Clock, log: c.Logger, reads: &readers{session: reads}}
+	s.db = openPool(s.reads)
 	if err := s.open(ctx, c, writes); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", explainOpen(reads.config, err)), s.db.Close())
 	}
@@ -63,6 +65,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 
 func (s *Store) open(ctx context.Context, c Config, writes *session) error {
 	if err := s.checkServer(ctx); err != nil {
+		return err
+	}
+	if err := s.fence(ctx, s.reads.session, writes); err != nil {
 		return err
 	}
 	if c.Migrate {

@@ -65,6 +65,7 @@ func (w *writer) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.used = c, time.Now()
+	w.store.reads.renew()
 	return nil
 }
 

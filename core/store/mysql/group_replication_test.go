@@ -1,0 +1,139 @@
+package mysql
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/storetest"
+	"github.com/letserverrun/skadi/internal/throwaway"
+)
+
+// TestGroupReplication runs on a group of three servers with one primary, which
+// takes a while to start, so that all of it is one test.
+func TestGroupReplication(t *testing.T) {
+	t.Parallel()
+	g := throwaway.MySQLGroup(t)
+	// As it is before MySQL 8.4.
+	for _, m := range g.Members {
+		m.Exec(t, "SET GLOBAL group_replication_consistency = 'EVENTUAL'")
+	}
+	t.Run("suite", func(t *testing.T) { groupSuite(t, g) })
+	t.Run("many nodes", func(t *testing.T) {
+		l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, g.Primary(t, nil).Addr))}))
+		l.run(func() { l.await(300) })
+		if l.away > 0 || l.again > 0 {
+			t.Errorf("%d times the database was away, %d events came again", l.away, l.again)
+		}
+	})
+	t.Run("another primary", func(t *testing.T) { primaryChanged(t, g) })
+	t.Run("primary killed", func(t *testing.T) { primaryKilled(t, g) })
+}
+
+func groupSuite(t *testing.T, g *throwaway.Group) {
+	primary := g.Primary(t, nil).Addr
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		clock := newClock()
+		c := Config{DSN: chat.Secret(g.Database(t, primary)), Clock: clock.Now}
+		return storetest.Harness{
+			Store: openTest(t, c), Advance: clock.Advance,
+			Reopen: func(partitions int) (store.Store, error) {
+				again := c
+				again.Partitions = partitions
+				s, err := Open(t.Context(), again)
+				if err != nil {
+					return nil, err // not a nil *Store in an interface
+				}
+				return s, nil
+			},
+		}
+	})
+}
+
+// primaryChanged makes another member the primary under load, as somebody does
+// before working on a server. The router follows late, and breaks nothing.
+func primaryChanged(t *testing.T, g *throwaway.Group) {
+	old, next := g.Primary(t, nil), g.Members[1]
+	r := newRouter(t, old.Addr)
+	dsn := chat.Secret(g.Database(t, r.addr()))
+	nodes := openNodes(t, 3, Config{DSN: dsn})
+	l := newLoad(t, nodes)
+	l.run(func() {
+		l.await(100)
+		g.SetPrimary(t, next)
+		if err := nodes[0].Ping(t.Context()); !errors.Is(err, job.ErrUnavailable) || !strings.Contains(err.Error(), "takes no writes") {
+			t.Errorf("at a secondary a write ends with %v", err)
+		}
+		if _, err := Open(t.Context(), Config{DSN: dsn}); err == nil || !strings.Contains(err.Error(), "takes no writes") {
+			t.Errorf("a secondary is opened: %v", err)
+		}
+		r.lead(next.Addr)
+		l.await(150)
+	})
+	t.Logf("%+v", nodes[0].Stats())
+}
+
+// primaryKilled kills the primary under load, while another member is behind
+// with what the primary has acknowledged, and that one becomes the primary.
+func primaryKilled(t *testing.T, g *throwaway.Group) {
+	old, next := g.Primary(t, nil), g.Members[2]
+	next.Exec(t, "SET GLOBAL group_replication_member_weight = 100")
+	r := newRouter(t, old.Addr)
+	nodes := openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, r.addr()))})
+	l := newLoad(t, nodes)
+	l.run(func() {
+		l.await(100)
+		catchUp := fallBehind(t, next, nodes[0])
+		l.await(50)
+		last := l.last()
+		old.Kill()
+		r.lead(next.Addr)
+		g.Elected(t, next)
+		// It says that it is the primary now, and has not got that job.
+		read := make(chan error, 1)
+		go func() {
+			_, err := l.insist(func() error { _, err := nodes[1].Job(t.Context(), "default", last); return err })
+			read <- err
+		}()
+		select {
+		case err := <-read:
+			t.Errorf("a primary that is behind answered: %v", err)
+			read <- nil
+		case <-time.After(100 * time.Millisecond):
+		}
+		catchUp()
+		if err := <-read; err != nil {
+			t.Errorf("read a job that was acknowledged: %v", err)
+		}
+		l.await(150)
+	})
+	t.Logf("%+v", nodes[0].Stats())
+}
+
+// fallBehind keeps a member from doing what the primary does, until the
+// function that it returns is called.
+func fallBehind(t *testing.T, member *throwaway.DB, s *Store) (catchUp func()) {
+	t.Helper()
+	var name string
+	if _, err := s.row(t.Context(), `SELECT CONVERT(DATABASE() USING utf8mb4)`, nil, &name); err != nil {
+		t.Fatal(err)
+	}
+	db := testDB(t, chat.Secret(member.DSN(name)))
+	conn, err := db.Conn(t.Context())
+	if err == nil {
+		_, err = conn.ExecContext(t.Context(), `LOCK TABLES jobs READ`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := conn.ExecContext(t.Context(), `UNLOCK TABLES`); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close()
+	}
+}
