@@ -181,6 +181,15 @@ func (g *Group) SetPrimary(t testing.TB, db *DB) {
 	db.Exec(t, "DO group_replication_set_as_primary(@@server_uuid)")
 }
 
+// SetAllPrimary has every member take writes, until SetPrimary.
+func (g *Group) SetAllPrimary(t testing.TB) {
+	t.Helper()
+	g.Primary(t, nil).Exec(t, "DO group_replication_switch_to_multi_primary_mode()")
+	for _, db := range g.Members {
+		g.Elected(t, db)
+	}
+}
+
 // Database makes an empty database, which goes with the group, and returns its
 // name and the data source name of it at that address.
 func (g *Group) Database(t testing.TB, addr string) (dsn string) {

@@ -30,6 +30,7 @@ func TestGroupReplication(t *testing.T) {
 			t.Errorf("%d times the database was away, %d events came again", l.away, l.again)
 		}
 	})
+	t.Run("several primaries", func(t *testing.T) { severalPrimaries(t, g) })
 	t.Run("another primary", func(t *testing.T) { primaryChanged(t, g) })
 	t.Run("primary killed", func(t *testing.T) { primaryKilled(t, g) })
 }
@@ -52,6 +53,22 @@ func groupSuite(t *testing.T, g *throwaway.Group) {
 			},
 		}
 	})
+}
+
+// severalPrimaries has each node write to another member.
+func severalPrimaries(t *testing.T, g *throwaway.Group) {
+	g.SetAllPrimary(t)
+	dsn := g.Database(t, g.Members[0].Addr)
+	var nodes []*Store
+	for _, m := range g.Members {
+		m.Exec(t, "SET GLOBAL group_replication_consistency = 'AFTER'")
+		nodes = append(nodes, openTest(t, Config{DSN: chat.Secret(strings.Replace(dsn, g.Members[0].Addr, m.Addr, 1))}))
+	}
+	l := newLoad(t, nodes)
+	l.run(func() { l.await(150) })
+	for _, s := range nodes {
+		t.Logf("%t %+v", s.scattered, s.Stats())
+	}
 }
 
 // primaryChanged makes another member the primary under load, as somebody does

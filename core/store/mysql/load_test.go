@@ -84,7 +84,7 @@ func (l *load) await(more int64) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(2 * time.Minute)
-	for want := l.made.Load() + more; l.made.Load() < want; {
+	for want := l.made.Load() + more; l.made.Load() < want && !l.t.Failed(); {
 		select {
 		case <-tick.C:
 		case <-late:
