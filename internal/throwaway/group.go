@@ -181,7 +181,13 @@ func (g *Group) SetPrimary(t testing.TB, db *DB) {
 	db.Exec(t, "DO group_replication_set_as_primary(@@server_uuid)")
 }
 
-// SetAllPrimary has every member take writes, until SetPrimary.
+// SetOnlyPrimary ends SetAllPrimary: one member alone takes writes again.
+func (g *Group) SetOnlyPrimary(t testing.TB, db *DB) {
+	t.Helper()
+	db.Exec(t, "DO group_replication_switch_to_single_primary_mode(@@server_uuid)")
+}
+
+// SetAllPrimary has every member take writes.
 func (g *Group) SetAllPrimary(t testing.TB) {
 	t.Helper()
 	g.Primary(t, nil).Exec(t, "DO group_replication_switch_to_multi_primary_mode()")

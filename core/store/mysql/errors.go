@@ -58,7 +58,7 @@ const (
 	erReadOnlyMode       = 1836
 	erPasswordExpired    = 1862
 	erConnectionKilled   = 1927
-	erRunHook            = 3100
+	erRunHook            = 3100 // of group replication: this server may not commit it
 	erRollbackInCommit   = 3101
 	erGroupHoldTimeout   = 3781 // of group replication: a new primary takes its time to catch up
 	erGroupHoldKilled    = 3782
@@ -176,8 +176,11 @@ func explain(err error) error {
 		return fmt.Errorf("%w: free some space on the database's disk (%w)", job.ErrFull, err)
 	case erAccessDenied, erDBAccessDenied, erTableAccessDenied, erColumnAccessDenied, erSpecificAccess, erNoSocketLogin,
 		erPasswordExpired, erMustChangePassword, erHostBlocked, erHostNotPrivileged, erBadDB, erNoDB, erNoSuchTable,
-		erStatementBinlog, erLockTableFull, erRunHook, erCommit, erHandshake:
+		erStatementBinlog, erLockTableFull, erCommit, erHandshake:
 		return fmt.Errorf("%w: %w", job.ErrUnavailable, err)
+	case erRunHook:
+		return fmt.Errorf("%w: the group of servers did not take it; if this is so of long jobs alone, "+
+			"raise group_replication_transaction_size_limit there (%w)", job.ErrUnavailable, err)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,10 +19,7 @@ import (
 func TestGroupReplication(t *testing.T) {
 	t.Parallel()
 	g := throwaway.MySQLGroup(t)
-	// As it is before MySQL 8.4.
-	for _, m := range g.Members {
-		m.Exec(t, "SET GLOBAL group_replication_consistency = 'EVENTUAL'")
-	}
+	setConsistency(t, g, "EVENTUAL") // as it is before MySQL 8.4
 	t.Run("suite", func(t *testing.T) { groupSuite(t, g) })
 	t.Run("many nodes", func(t *testing.T) {
 		l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, g.Primary(t, nil).Addr))}))
@@ -31,8 +29,16 @@ func TestGroupReplication(t *testing.T) {
 		}
 	})
 	t.Run("several primaries", func(t *testing.T) { severalPrimaries(t, g) })
+	t.Run("too long", func(t *testing.T) { tooLongForTheGroup(t, g) })
 	t.Run("another primary", func(t *testing.T) { primaryChanged(t, g) })
 	t.Run("primary killed", func(t *testing.T) { primaryKilled(t, g) })
+}
+
+func setConsistency(t *testing.T, g *throwaway.Group, level string) {
+	t.Helper()
+	for _, m := range g.Members {
+		m.Exec(t, "SET GLOBAL group_replication_consistency = '"+level+"'")
+	}
 }
 
 func groupSuite(t *testing.T, g *throwaway.Group) {
@@ -58,17 +64,86 @@ func groupSuite(t *testing.T, g *throwaway.Group) {
 // severalPrimaries has each node write to another member.
 func severalPrimaries(t *testing.T, g *throwaway.Group) {
 	g.SetAllPrimary(t)
+	setConsistency(t, g, "AFTER")
+	t.Cleanup(func() {
+		setConsistency(t, g, "EVENTUAL")
+		g.SetOnlyPrimary(t, g.Members[0])
+	})
 	dsn := g.Database(t, g.Members[0].Addr)
 	var nodes []*Store
 	for _, m := range g.Members {
-		m.Exec(t, "SET GLOBAL group_replication_consistency = 'AFTER'")
 		nodes = append(nodes, openTest(t, Config{DSN: chat.Secret(strings.Replace(dsn, g.Members[0].Addr, m.Addr, 1))}))
 	}
+	membersInEachOthersWay(t, nodes)
 	l := newLoad(t, nodes)
 	l.run(func() { l.await(150) })
 	for _, s := range nodes {
-		t.Logf("%t %+v", s.scattered, s.Stats())
+		if !s.scattered {
+			t.Error("it is not known that numbers go against the order of writing")
+		}
+		t.Logf("%+v", s.Stats())
 	}
+}
+
+// membersInEachOthersWay changes a row at one member while it is changed at
+// another one, which know nothing of each other's locks.
+func membersInEachOthersWay(t *testing.T, nodes []*Store) {
+	t.Helper()
+	add := func(s *Store, letter string, meanwhile func()) (tries int, err error) {
+		return tries, s.write(t.Context(), 1, func(tx *tx) error {
+			tries++
+			_, err := tx.exec(`UPDATE settings SET value = CONCAT(value, ?) WHERE name = 'letters'`, letter)
+			meanwhile()
+			return err
+		})
+	}
+	err := nodes[0].write(t.Context(), 1, func(tx *tx) error {
+		_, err := tx.exec(`INSERT INTO settings (name, value) VALUES ('letters', '')`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	var other error
+	tries, err := add(nodes[0], "a", func() { once.Do(func() { _, other = add(nodes[1], "b", func() {}) }) })
+	if err != nil || other != nil || tries < 2 {
+		t.Errorf("the second to commit tried %d times: %v, %v", tries, err, other)
+	}
+	var letters string
+	if _, err := nodes[2].row(t.Context(), `SELECT value FROM settings WHERE name = 'letters'`, nil, &letters); err != nil || letters != "ba" {
+		t.Errorf("the row says %q, want both: %v", letters, err)
+	}
+}
+
+// tooLongForTheGroup makes a job that is longer than the group takes, beside
+// others.
+func tooLongForTheGroup(t *testing.T, g *throwaway.Group) {
+	primary := g.Primary(t, nil)
+	s := openTest(t, Config{DSN: chat.Secret(g.Database(t, primary.Addr))})
+	primary.Exec(t, "SET GLOBAL group_replication_transaction_size_limit = 100000")
+	defer primary.Exec(t, "SET GLOBAL group_replication_transaction_size_limit = DEFAULT")
+	if err := s.CreateAgent(t.Context(), job.Agent{ID: "a1", Space: "default", Name: "web-1"}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 5 {
+		all.Go(func() {
+			l := newLife(s)
+			const long = 2
+			if i == long {
+				l.entry.Draft.Message = strings.Repeat("x", 200_000)
+			}
+			err := createStep.do(t.Context(), l)
+			switch {
+			case i != long && err != nil:
+				t.Error(err)
+			case i == long && (!errors.Is(err, job.ErrUnavailable) || !strings.Contains(err.Error(), "group_replication_transaction_size_limit")):
+				t.Errorf("the long one ends with %v", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // primaryChanged makes another member the primary under load, as somebody does
@@ -91,7 +166,9 @@ func primaryChanged(t *testing.T, g *throwaway.Group) {
 		r.lead(next.Addr)
 		l.await(150)
 	})
-	t.Logf("%+v", nodes[0].Stats())
+	for _, s := range nodes {
+		t.Logf("%t %+v", s.scattered, s.Stats())
+	}
 }
 
 // primaryKilled kills the primary under load, while another member is behind

@@ -68,11 +68,15 @@ func (l *load) run(meanwhile func()) {
 		others.Go(func() { l.work(c) })
 	}
 	others.Go(l.publish)
-	meanwhile()
-	close(l.stop)
-	makers.Wait()
-	close(l.idle)
-	others.Wait()
+	func() {
+		defer func() {
+			close(l.stop)
+			makers.Wait()
+			close(l.idle)
+			others.Wait()
+		}()
+		meanwhile()
+	}()
 	if !l.t.Failed() {
 		l.check()
 	}

@@ -119,6 +119,9 @@ func (w *writer) do(batch []*member) error {
 				w.committed(t, batch)
 				return nil
 			}
+			if number(err) == erRunHook && len(batch) > 1 {
+				return err // it may be too long for a group of servers as a whole
+			}
 			lost++
 		case isConflict(err) || errors.Is(err, errAgain):
 			w.queue.count(func(st *Stats) { st.Conflicts++ })
@@ -131,7 +134,9 @@ func (w *writer) do(batch []*member) error {
 			}
 			w.queue.pause(conflicts, 50*time.Millisecond)
 			continue
-		case isLost(err) || isReadOnly(err) || isBusy(err):
+		// A COMMIT of what may be done again, such as taking numbers, fails if a
+		// transaction of another member of a group is in its way.
+		case isLost(err) || isReadOnly(err) || isBusy(err) || number(err) == erCommit:
 			lost++
 		default:
 			return err
