@@ -73,6 +73,9 @@ func groupArgs(id int, name string) []string {
 		"--group-replication-communication-stack=XCOM", "--group-replication-ssl-mode=DISABLED",
 		"--group-replication-recovery-use-ssl=OFF", "--group-replication-recovery-get-public-key=ON",
 		"--group-replication-member-expel-timeout=0",
+		// One that is killed has written its logs all the same, and three that
+		// wait for one disk are slow.
+		"--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=OFF",
 	}
 }
 
@@ -129,6 +132,13 @@ func (g *Group) Rejoin(t testing.TB, db *DB) {
 	db.Start()
 	db.Exec(t, "SET GLOBAL group_replication_local_address = '"+db.local()+"'",
 		"SET GLOBAL group_replication_group_seeds = '"+g.seeds()+"'")
+	g.join(t, db)
+}
+
+// Readmit brings back a member that the others gave up while it was stopped.
+func (g *Group) Readmit(t testing.TB, db *DB) {
+	t.Helper()
+	db.Exec(t, "STOP GROUP_REPLICATION")
 	g.join(t, db)
 }
 

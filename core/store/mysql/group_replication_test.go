@@ -31,6 +31,7 @@ func TestGroupReplication(t *testing.T) {
 	t.Run("several primaries", func(t *testing.T) { severalPrimaries(t, g) })
 	t.Run("too long", func(t *testing.T) { tooLongForTheGroup(t, g) })
 	t.Run("another primary", func(t *testing.T) { primaryChanged(t, g) })
+	t.Run("primary stopped", func(t *testing.T) { primaryStopped(t, g) })
 	t.Run("primary killed", func(t *testing.T) { primaryKilled(t, g) })
 }
 
@@ -169,6 +170,24 @@ func primaryChanged(t *testing.T, g *throwaway.Group) {
 	for _, s := range nodes {
 		t.Logf("%t %+v", s.scattered, s.Stats())
 	}
+}
+
+// primaryStopped stops the primary under load until another one is elected.
+// What it had begun it cannot commit when it goes on.
+func primaryStopped(t *testing.T, g *throwaway.Group) {
+	old := g.Primary(t, nil)
+	r := newRouter(t, old.Addr)
+	dsn := g.Database(t, r.addr()) + "?readTimeout=2s"
+	l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(dsn)}))
+	l.run(func() {
+		l.await(100)
+		old.Stop()
+		r.lead(g.Primary(t, old).Addr)
+		l.await(50)
+		old.Cont()
+		l.await(50)
+	})
+	g.Readmit(t, old)
 }
 
 // primaryKilled kills the primary under load, while another member is behind
