@@ -67,8 +67,7 @@ log. --writable and --unconfined are systemd's. "net start agentd" starts it.`,
 			}
 			u.Args = []string{"run", "-c", file}
 			if show {
-				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
-				return err
+				return u.Print(c.OutOrStdout())
 			}
 			set, err := settings.Load(file)
 			if err != nil {

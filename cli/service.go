@@ -56,8 +56,7 @@ log. --writable is systemd's. "net start skadi" starts it.`,
 			}
 			u.Args = []string{"serve", "-c", file}
 			if show {
-				_, err := fmt.Fprint(c.OutOrStdout(), u.Systemd())
-				return err
+				return u.Print(c.OutOrStdout())
 			}
 			if _, err := config.Load(file); err != nil {
 				return err

@@ -129,6 +129,9 @@ func (u Unit) wordsOf(system string) Words {
 	if system == "windows" {
 		return Words{Start: "net start " + u.Name, Why: "the Event Viewer, Windows Logs, Application, source " + u.Name, Data: "its state folder"}
 	}
+	if system == "darwin" {
+		return Words{Start: "launchctl load /Library/LaunchDaemons/" + u.Name + ".plist", Why: "/var/log/" + u.Name + ".err.log", Data: "its state folder"}
+	}
 	return Words{Start: "systemctl start " + u.Name, Why: "journalctl -u " + u.Name, Data: "/var/lib/" + u.Name}
 }
 

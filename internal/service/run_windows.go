@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ const (
 // Main runs the program and returns its exit code. If the Service Control
 // Manager started it, it runs as the service of that name: with the system's
 // event log in place of stderr, and started again if it fails, unless with one
-// of the codes never.
+// of the codes never. If it crashed before, the log says how.
 func Main(name string, never []int, stderr io.Writer, program Program) int {
 	if !startedByManager() {
 		return program(context.Background(), stderr)
@@ -37,6 +38,13 @@ func Main(name string, never []int, stderr io.Writer, program Program) int {
 		if log, err := m.SystemLogger(nil); err == nil {
 			stderr = eventLog{reporter(log)}
 		}
+	}
+	earlier, err := keepCrash(filepath.Join(os.TempDir(), name+"-crash.txt"))
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: a crash would leave no trace: %v\n", name, err)
+	}
+	if earlier != "" {
+		fmt.Fprintf(stderr, "%s crashed when it ran last:\n%s", name, earlier)
 	}
 	h := &handler{never: never, program: program, stderr: stderr, exit: os.Exit}
 	switch err := svc.Run(name, h); {

@@ -66,6 +66,7 @@ func TestWords(t *testing.T) {
 	u := Unit{Name: "agentd"}
 	for system, want := range map[string]Words{
 		"linux":   {"systemctl start agentd", "journalctl -u agentd", "/var/lib/agentd"},
+		"darwin":  {"launchctl load /Library/LaunchDaemons/agentd.plist", "/var/log/agentd.err.log", "its state folder"},
 		"windows": {"net start agentd", "the Event Viewer, Windows Logs, Application, source agentd", "its state folder"},
 	} {
 		if got := u.wordsOf(system); got != want {

@@ -1,7 +1,10 @@
 package service
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
 )
 
@@ -49,6 +52,17 @@ var confined = []string{
 var alone = []string{
 	"UMask=0077", "ProtectProc=invisible", "RemoveIPC=yes", "MemoryDenyWriteExecute=yes",
 	"SystemCallFilter=@system-service", "SystemCallFilter=~@privileged", "SystemCallErrorNumber=EPERM",
+}
+
+// Print writes the unit for systemd, on systems that may have it.
+func (u Unit) Print(w io.Writer) error { return u.printFor(runtime.GOOS, w) }
+
+func (u Unit) printFor(system string, w io.Writer) error {
+	if system == "windows" || system == "darwin" {
+		return errors.New("--print writes a unit for systemd, which this system does not have: leave it out to install the service")
+	}
+	_, err := io.WriteString(w, u.Systemd())
+	return err
 }
 
 // Systemd returns the text of the unit for systemd. Unless it is Unconfined, the

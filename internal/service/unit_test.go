@@ -76,6 +76,18 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	}
 }
 
+func TestPrintForOthers(t *testing.T) {
+	t.Parallel()
+	u := Unit{Name: "agentd", Program: "/usr/bin/agentd"}
+	for system, ok := range map[string]bool{"linux": true, "freebsd": true, "windows": false, "darwin": false} {
+		var out strings.Builder
+		err := u.printFor(system, &out)
+		if (err == nil) != ok || (out.String() == u.Systemd()) != ok {
+			t.Errorf("%s: %v, %q", system, err, out.String())
+		}
+	}
+}
+
 func TestQuoted(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

@@ -9,4 +9,7 @@
 //
 // If a program is missing, the test is skipped and says which package has it;
 // with SKADI_TEST_REQUIRE=1 it fails instead.
+//
+// With SKADI_TEST_MYSQLD=/usr/sbin/mysqld, or wherever that is, a MySQL takes
+// MariaDB's place.
 package throwaway

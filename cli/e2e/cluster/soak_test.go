@@ -100,7 +100,7 @@ func newSoak(t *testing.T) *soak {
 		}
 		k.lasts, k.rate = d, soakRate
 	}
-	dsn := throwaway.NewMariaDB(t, "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M").Database(t)
+	dsn := throwaway.NewMariaDB(t, "--innodb-buffer-pool-size=512M", "--loose-innodb-log-file-size=256M").Database(t)
 	queue := redisQueue(throwaway.Redis(t))
 	k.slack = newWorkspace(t)
 	k.site = newNodes(t, 2, func(s *site, addr, name string) string {

@@ -28,7 +28,7 @@ func BenchmarkLife(b *testing.B) {
 
 func benchmarkLife(b *testing.B, creators, nodes int) {
 	ctx := b.Context()
-	dsn := chat.Secret(throwaway.NewMariaDB(b, "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M").Database(b))
+	dsn := chat.Secret(throwaway.NewMariaDB(b, "--innodb-buffer-pool-size=512M", "--loose-innodb-log-file-size=512M").Database(b))
 	stores := make([]*Store, nodes)
 	for i := range stores {
 		stores[i] = openTest(b, Config{DSN: dsn})
