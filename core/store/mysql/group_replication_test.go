@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store"
@@ -248,5 +250,28 @@ func fallBehind(t *testing.T, member *throwaway.DB, s *Store) (catchUp func()) {
 			t.Error(err)
 		}
 		_ = conn.Close()
+	}
+}
+
+// TestErrorsOfGroups says what is done about what the servers of a group answer.
+func TestErrorsOfGroups(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[uint16]struct{ conflict, lost, readOnly bool }{
+		erOptionPrevents:   {readOnly: true}, // a secondary
+		erRunHook:          {},
+		erRollbackInCommit: {conflict: true},
+		erGroupHoldTimeout: {lost: true},
+		erGroupHoldKilled:  {lost: true},
+		erGroupHoldState:   {lost: true},
+		erDeadlock:         {conflict: true},
+		erCommit:           {},
+	} {
+		err := error(&mysql.MySQLError{Number: number})
+		if isConflict(err) != want.conflict || isLost(err) != want.lost || isReadOnly(err) != want.readOnly {
+			t.Errorf("error %d is %v, want %v", number, []bool{isConflict(err), isLost(err), isReadOnly(err)}, want)
+		}
+		if !errors.Is(explain(err), job.ErrUnavailable) {
+			t.Errorf("error %d does not say that the database is away: %v", number, explain(err))
+		}
 	}
 }

@@ -25,14 +25,13 @@ const (
 	readTries = 3
 )
 
-// readers makes the connections of the pool. Those that were made before a
-// writer connected last are not used any more: that one may lead to another
-// server, and a read must see what was written. It is not enough that reads go
-// where the old connections lead, since a server that is not the primary any
-// more goes on answering them.
+// readers makes the connections of the pool. One that is older than a writer's
+// is not used any more: the writer may have been led to another server, and a
+// read must see what was written. Nothing ends the old one otherwise, since a
+// server that is not the primary any more goes on answering.
 type readers struct {
 	*session
-	renewed atomic.Int64
+	renewed atomic.Int64 // how often a writer connected
 }
 
 func (r *readers) renew() { r.renewed.Add(1) }
