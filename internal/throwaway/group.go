@@ -207,7 +207,7 @@ func (g *Group) SetAllPrimary(t testing.TB) {
 }
 
 // Database makes an empty database, which goes with the group, and returns its
-// name and the data source name of it at that address.
+// data source name at an address, such as that of something before the members.
 func (g *Group) Database(t testing.TB, addr string) (dsn string) {
 	t.Helper()
 	name := "t_" + strings.ToLower(rand.Text())

@@ -11,8 +11,6 @@ import (
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/store"
-	"github.com/letserverrun/skadi/core/store/storetest"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -22,9 +20,12 @@ func TestGroupReplication(t *testing.T) {
 	t.Parallel()
 	g := throwaway.MySQLGroup(t)
 	setConsistency(t, g, "EVENTUAL") // as it is before MySQL 8.4
-	t.Run("suite", func(t *testing.T) { groupSuite(t, g) })
+	primary := g.Primary(t, nil).Addr
+	t.Run("suite", func(t *testing.T) {
+		suite(t, func(t *testing.T) chat.Secret { return chat.Secret(g.Database(t, primary)) })
+	})
 	t.Run("many nodes", func(t *testing.T) {
-		l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, g.Primary(t, nil).Addr))}))
+		l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, primary))}))
 		l.run(func() { l.await(300) })
 		if l.away > 0 || l.again > 0 {
 			t.Errorf("%d times the database was away, %d events came again", l.away, l.again)
@@ -42,26 +43,6 @@ func setConsistency(t *testing.T, g *throwaway.Group, level string) {
 	for _, m := range g.Members {
 		m.Exec(t, "SET GLOBAL group_replication_consistency = '"+level+"'")
 	}
-}
-
-func groupSuite(t *testing.T, g *throwaway.Group) {
-	primary := g.Primary(t, nil).Addr
-	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		clock := newClock()
-		c := Config{DSN: chat.Secret(g.Database(t, primary)), Clock: clock.Now}
-		return storetest.Harness{
-			Store: openTest(t, c), Advance: clock.Advance,
-			Reopen: func(partitions int) (store.Store, error) {
-				again := c
-				again.Partitions = partitions
-				s, err := Open(t.Context(), again)
-				if err != nil {
-					return nil, err // not a nil *Store in an interface
-				}
-				return s, nil
-			},
-		}
-	})
 }
 
 // severalPrimaries has each node write to another member.
@@ -93,12 +74,13 @@ func severalPrimaries(t *testing.T, g *throwaway.Group) {
 func membersInEachOthersWay(t *testing.T, nodes []*Store) {
 	t.Helper()
 	add := func(s *Store, letter string, meanwhile func()) (tries int, err error) {
-		return tries, s.write(t.Context(), 1, func(tx *tx) error {
+		err = s.write(t.Context(), 1, func(tx *tx) error {
 			tries++
 			_, err := tx.exec(`UPDATE settings SET value = CONCAT(value, ?) WHERE name = 'letters'`, letter)
 			meanwhile()
 			return err
 		})
+		return tries, err
 	}
 	err := nodes[0].write(t.Context(), 1, func(tx *tx) error {
 		_, err := tx.exec(`INSERT INTO settings (name, value) VALUES ('letters', '')`)
