@@ -11,5 +11,5 @@
 // with SKADI_TEST_REQUIRE=1 it fails instead.
 //
 // With SKADI_TEST_MYSQLD=/usr/sbin/mysqld, or wherever that is, a MySQL takes
-// MariaDB's place.
+// MariaDB's place, and [MySQLGroup] starts a group of them.
 package throwaway
