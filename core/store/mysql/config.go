@@ -54,6 +54,13 @@ const (
 	// sqlMode is the session's, so that a value that does not fit is refused
 	// and never cut, and no table ends up in another engine.
 	sqlMode = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+	// inStep has a server of a Galera cluster take a statement, or the first one
+	// of a transaction, once it has what all of them had committed by then. Else
+	// a job that was just made or handed over through another server, be it the
+	// one that died a moment ago, is unknown to this one or as it was before, and
+	// a DELETE finds no row. Measured with three MariaDB 10.11 on one machine, it
+	// adds 0.05 ms to a read, and to a transaction less than can be seen.
+	inStep = "SET SESSION wsrep_sync_wait = 7"
 )
 
 // session is how the store talks to its database.
@@ -186,6 +193,10 @@ func (s *session) Connect(ctx context.Context) (driver.Conn, error) {
 		if _, err := execer.ExecContext(ctx, text, nil); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
+	}
+	// Most servers have no such variable.
+	if _, err := execer.ExecContext(ctx, inStep, nil); err != nil && number(err) != erUnknownVariable {
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }

@@ -40,6 +40,7 @@ const (
 	erNetPacketTooLarge  = 1153
 	erCommit             = 1180
 	erNewAbort           = 1184
+	erUnknownVariable    = 1193
 	erLockTableFull      = 1206
 	erLockWait           = 1205
 	erTableDefChanged    = 1412 // by a migration, since the transaction began
