@@ -89,7 +89,20 @@ func (s *Store) checkServer(ctx context.Context) error {
 		s.log.Warn("the database takes only short statements, so a job with long output may fail to be stored: raise max_allowed_packet there",
 			"bytes", packet, "want", leastPacket)
 	}
+	if err := s.checkGalera(ctx); err != nil {
+		return err
+	}
 	return s.checkBinlog(ctx)
+}
+
+// checkGalera finds out whether the server is one of a Galera cluster.
+func (s *Store) checkGalera(ctx context.Context) error {
+	var on int64
+	if _, err := s.row(ctx, `SELECT @@SESSION.wsrep_on`, nil, &on); err != nil && number(err) != erUnknownVariable {
+		return err
+	}
+	s.optimistic = on != 0
+	return nil
 }
 
 // checkBinlog refuses a binary log by statement, to which InnoDB refuses to

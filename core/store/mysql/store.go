@@ -32,6 +32,9 @@ type Store struct {
 	// scattered says that numbers of rows may go against the order in which
 	// they are written.
 	scattered bool
+	// optimistic says that other servers take writes too, that locks hold on one
+	// of them, and that only rows which two transactions change are a conflict.
+	optimistic bool
 	// forUpdate ends a SELECT that leaves alone what another transaction has
 	// locked.
 	forUpdate string
