@@ -164,7 +164,7 @@ func wsrepArgs(provider, peers string) (args []string, here string, err error) {
 	}
 	here = loopback(group)
 	return []string{
-		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
+		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--innodb-flush-log-at-trx-commit=0",
 		"--wsrep-on=ON", "--wsrep-provider=" + provider, "--wsrep-sst-method=skadi",
 		"--wsrep-cluster-name=skadi", "--wsrep-cluster-address=gcomm://" + peers, "--wsrep-node-address=" + here,
 		"--wsrep-slave-threads=2",

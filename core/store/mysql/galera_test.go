@@ -1,11 +1,6 @@
 package mysql
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"errors"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -20,68 +15,70 @@ import (
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
+// TestGalera runs on a cluster whose servers all take writes.
 func TestGalera(t *testing.T) {
 	t.Parallel()
 	g := throwaway.Galera(t)
-	on := func(t *testing.T, dsn string, nodes ...int) (stores []*Store) {
-		for _, n := range nodes {
-			c, err := mysql.ParseDSN(dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Addr = g.Nodes[n].Addr
-			stores = append(stores, openTest(t, Config{DSN: chat.Secret(c.FormatDSN())}))
+	// openAt opens a new database at some of the servers.
+	openAt := func(t *testing.T, servers ...int) (stores []*Store) {
+		dsn := g.Nodes[0].Database(t)
+		for _, i := range servers {
+			stores = append(stores, openTest(t, Config{DSN: at(t, dsn, g.Nodes[i])}))
 		}
 		return stores
 	}
-	t.Run("same node", func(t *testing.T) {
-		t.Parallel()
-		(&load{T: t, nodes: on(t, g.Nodes[0].Database(t), 0, 0, 0), jobs: 200}).run()
-	})
-	t.Run("different nodes", func(t *testing.T) {
-		t.Parallel()
-		(&load{T: t, nodes: on(t, g.Nodes[0].Database(t), 0, 1, 2), jobs: 200}).run()
-	})
-	t.Run("opened while it is told", func(t *testing.T) {
-		t.Parallel()
-		testOpenedWhileTold(t, on(t, g.Nodes[0].Database(t), 0, 1))
-	})
-	for name, at := range lateCommits {
-		t.Run("a late COMMIT "+name, func(t *testing.T) {
+	for name, test := range map[string]func(t *testing.T){
+		"store": func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) storetest.Harness {
+				clock := newClock()
+				c := Config{DSN: chat.Secret(g.Nodes[0].Database(t)), Clock: clock.Now}
+				return storetest.Harness{
+					Store: openTest(t, c), Advance: clock.Advance,
+					Reopen: func(partitions int) (store.Store, error) {
+						// At another server than the one that was written to.
+						again := Config{DSN: at(t, c.DSN.Reveal(), g.Nodes[1]), Clock: clock.Now, Partitions: partitions}
+						s, err := Open(t.Context(), again)
+						if err != nil {
+							return nil, err // not a nil *Store in an interface
+						}
+						return s, nil
+					},
+				}
+			})
+		},
+		"jobs": func(t *testing.T) {
+			jobtest.Run(t, func(t *testing.T) jobtest.Harness {
+				clock := newClock()
+				s := openTest(t, Config{DSN: chat.Secret(g.Nodes[0].Database(t)), Clock: clock.Now})
+				return jobtest.Harness{
+					Store: s, Advance: clock.Advance,
+					Settle: func(t *testing.T) { storetest.Settle(t, s) },
+				}
+			})
+		},
+		"many at one":            func(t *testing.T) { (&load{T: t, jobs: 200, nodes: openAt(t, 0, 0, 0)}).run() },
+		"many at each":           func(t *testing.T) { (&load{T: t, jobs: 200, nodes: openAt(t, 0, 1, 2)}).run() },
+		"opened while told":      func(t *testing.T) { testOpenedWhileTold(t, openAt(t, 0, 1)) },
+		"late COMMIT is found":   func(t *testing.T) { testLateCommit(t, g, afterLook) },
+		"late COMMIT is refused": func(t *testing.T) { testLateCommit(t, g, beforeAgain) },
+		"migrated at each":       func(t *testing.T) { testMigratedAtEach(t, g) },
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testLateCommit(t, g.Nodes[0].Database(t), g.Nodes[1].Addr, at)
+			test(t)
 		})
 	}
-	t.Run("store", func(t *testing.T) {
-		t.Parallel()
-		storetest.Run(t, func(t *testing.T) storetest.Harness {
-			clock := newClock()
-			c := Config{DSN: chat.Secret(g.Nodes[0].Database(t)), Clock: clock.Now}
-			return storetest.Harness{
-				Store: openTest(t, c), Advance: clock.Advance,
-				Reopen: func(partitions int) (store.Store, error) {
-					again := c
-					again.Partitions = partitions
-					s, err := Open(t.Context(), again)
-					if err != nil {
-						return nil, err // not a nil *Store in an interface
-					}
-					return s, nil
-				},
-			}
-		})
-	})
-	t.Run("jobs", func(t *testing.T) {
-		t.Parallel()
-		jobtest.Run(t, func(t *testing.T) jobtest.Harness {
-			clock := newClock()
-			s := openTest(t, Config{Clock: clock.Now, DSN: chat.Secret(g.Nodes[0].Database(t))})
-			return jobtest.Harness{
-				Store: s, Advance: clock.Advance,
-				Settle: func(t *testing.T) { storetest.Settle(t, s) },
-			}
-		})
-	})
+}
+
+// at is a database at one of the servers that have it.
+func at(t *testing.T, dsn string, db *throwaway.DB) chat.Secret {
+	t.Helper()
+	c, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Addr = db.Addr
+	return chat.Secret(c.FormatDSN())
 }
 
 // testOpenedWhileTold has a conversation get an event at one server while
@@ -95,7 +92,7 @@ func testOpenedWhileTold(t *testing.T, nodes []*Store) {
 		t.Fatal(es, err)
 	}
 	taken, finish := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var once sync.Once // it is done again
 	var all sync.WaitGroup
 	all.Go(func() {
 		err := nodes[0].write(ctx, 1, func(tx *tx) error {
@@ -109,9 +106,12 @@ func testOpenedWhileTold(t *testing.T, nodes []*Store) {
 		}
 	})
 	<-taken
-	j := putJob(t, nodes[1], "web-1", testRoom)
+	j, err := makeJob(ctx, nodes[1], "web-1", testRoom)
 	close(finish)
 	all.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range nodes {
 		open, err := s.OpenConversations(ctx, nil, 10)
 		if err != nil || len(open) != 1 {
@@ -123,98 +123,102 @@ func testOpenedWhileTold(t *testing.T, nodes []*Store) {
 	}
 }
 
-// route is a way to a server. One COMMIT gets lost on it, and arrives later at
-// the server it was for, when the statements go to another one already.
-type route struct {
-	mu     sync.Mutex
-	addr   string // empty: as the caller says
-	lose   string // the next COMMIT, and go there then
-	late   func() // sends it
-	arrive func(before, statement string) bool
-	err    error // of what was sent late
+// afterLook and beforeAgain are when a lost COMMIT arrives: while the store finds
+// out whether it did, and when the store does the work again.
+func afterLook(before, _ string) bool { return strings.HasPrefix(before, "SELECT operation FROM writers") }
+
+func beforeAgain(_, statement string) bool {
+	return strings.HasPrefix(statement, "UPDATE writers SET operation")
 }
 
-func (r *route) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	r.mu.Lock()
-	addr = cmp.Or(r.addr, addr)
-	r.mu.Unlock()
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &routeConn{Conn: c, route: r}, nil
-}
-
-type routeConn struct {
-	net.Conn
-	route  *route
-	before string // the statement before
-	kept   bool
-}
-
-func (c *routeConn) Write(b []byte) (int, error) {
-	if len(b) < 5 || b[4] != comQuery || b[3] != 0 {
-		return c.Conn.Write(b)
-	}
-	c.route.mu.Lock()
-	defer c.route.mu.Unlock()
-	r, text := c.route, string(b[5:])
-	if r.late != nil && r.arrive(c.before, text) {
-		r.late()
-		r.late = nil
-	}
-	c.before = text
-	if r.lose != "" && text == "COMMIT" {
-		r.addr, r.lose, c.kept = r.lose, "", true
-		packet := bytes.Clone(b)
-		r.late = func() {
-			_, err := c.Conn.Write(packet)
-			if err == nil {
-				_, err = c.Conn.Read(make([]byte, 100)) // it has been done, or refused
-			}
-			r.err = errors.Join(err, c.Conn.Close())
-		}
-		return 0, errCut
-	}
-	return c.Conn.Write(b)
-}
-
-func (c *routeConn) Close() error {
-	if c.kept {
-		return nil
-	}
-	return c.Conn.Close()
-}
-
-// lateCommits says when the lost COMMIT arrives: while it is found out whether
-// it did, or after that.
-var lateCommits = map[string]func(before, statement string) bool{
-	"is found":   func(before, _ string) bool { return strings.HasPrefix(before, "SELECT operation FROM writers") },
-	"is refused": func(_, statement string) bool { return strings.HasPrefix(statement, "UPDATE writers SET operation") },
-}
-
-func testLateCommit(t *testing.T, dsn, other string, arrive func(before, statement string) bool) {
+// testLateCommit claims a job. The COMMIT is done by the server it was for when
+// the store has gone on to another one.
+func testLateCommit(t *testing.T, g *throwaway.GaleraSet, arrive func(before, statement string) bool) {
 	r := &route{arrive: arrive}
-	s := openTest(t, Config{DSN: chat.Secret(dsn), dial: r.dial})
+	s := openTest(t, Config{DSN: chat.Secret(g.Nodes[0].Database(t)), dial: r.dial})
 	putAgent(t, s, "web-1")
 	l := newLife(s)
 	if err := createStep.do(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
-	r.mu.Lock()
-	r.lose = other
-	r.mu.Unlock()
+	r.loseCommit(g.Nodes[1].Addr)
 	if err := claimStep.do(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
-	r.mu.Lock()
-	if r.late != nil || r.lose != "" || r.err != nil {
-		t.Fatalf("the COMMIT did not arrive late: %v", r.err)
+	if err := r.arrived(); err != nil {
+		t.Fatal(err)
 	}
-	r.mu.Unlock()
 	l.check(t, 2)
 	if st := s.Stats(); st.Unsure != 1 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// testMigratedAtEach has stores find an empty database at each of the servers,
+// and agree on what is settled once.
+func testMigratedAtEach(t *testing.T, g *throwaway.GaleraSet) {
+	dsn := g.Nodes[0].Database(t) + "?wsrep_sync_wait=7" // for what the test reads
+	const each = 2
+	partitions := make(chan int, each*len(g.Nodes))
+	var all sync.WaitGroup
+	for i := range cap(partitions) {
+		c := Config{DSN: at(t, dsn, g.Nodes[i%len(g.Nodes)]), Migrate: true}
+		all.Go(func() {
+			s, err := Open(t.Context(), c)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			partitions <- s.Partitions()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	close(partitions)
+	for n := range partitions {
+		if n != events.DefaultPartitions {
+			t.Errorf("%d partitions", n)
+		}
+	}
+	checkMigrated(t, chat.Secret(dsn))
+}
+
+// TestGaleraServerLost kills a server of the cluster when half of the jobs were
+// made. The stores that wrote to it go on at another one, as a proxy would have
+// them, while one more writes to the third all the time. In the end the second
+// refuses all statements too, and keeps its connections.
+func TestGaleraServerLost(t *testing.T) {
+	t.Parallel()
+	g := throwaway.Galera(t)
+	r, third := &route{}, &route{}
+	third.lead(g.Nodes[2].Addr)
+	dsn := chat.Secret(g.Nodes[0].Database(t))
+	l := load{T: t, jobs: 300}
+	for _, way := range []*route{r, r, third} {
+		l.nodes = append(l.nodes, openTest(t, Config{DSN: dsn, dial: way.dial}))
+	}
+	l.half = func() {
+		g.Nodes[0].Kill()
+		r.lead(g.Nodes[1].Addr)
+	}
+	l.run()
+	if st := l.nodes[0].Stats(); st.Lost == 0 {
+		t.Errorf("nothing was lost: %+v", st)
+	}
+	g.AwaitSize(t, 2)
+
+	g.Nodes[1].Exec(t, "SET GLOBAL wsrep_reject_queries = ALL")
+	r.lead(g.Nodes[2].Addr)
+	for _, s := range l.nodes {
+		for range 2 * poolSize {
+			if _, err := s.Counts(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -41,6 +41,12 @@ func (s *Store) query(ctx context.Context, text string, args ...any) (row.Cursor
 		if err == nil {
 			return from, nil
 		}
+		if number(err) == erNotReady {
+			// A server that left its cluster keeps its connections; others may
+			// lead to one that did not.
+			s.db.SetMaxIdleConns(-1)
+			s.db.SetMaxIdleConns(poolSize)
+		}
 		if try == readTries || ctx.Err() != nil || !isLost(err) {
 			return nil, s.explain(err)
 		}
