@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"context"
+	"database/sql"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job/jobtest"
 	"github.com/letserverrun/skadi/core/store"
+	"github.com/letserverrun/skadi/core/store/row"
 	"github.com/letserverrun/skadi/core/store/storetest"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
@@ -19,6 +22,7 @@ import (
 func TestGalera(t *testing.T) {
 	t.Parallel()
 	g := throwaway.Galera(t)
+	empty := emptyDatabases{make: func() string { return g.Nodes[0].Database(t) }}
 	// openAt opens a new database at some of the servers.
 	openAt := func(t *testing.T, servers ...int) (stores []*Store) {
 		dsn := g.Nodes[0].Database(t)
@@ -31,7 +35,7 @@ func TestGalera(t *testing.T) {
 		"store": func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Harness {
 				clock := newClock()
-				c := Config{DSN: chat.Secret(g.Nodes[0].Database(t)), Clock: clock.Now}
+				c := Config{DSN: empty.take(t), Clock: clock.Now}
 				return storetest.Harness{
 					Store: openTest(t, c), Advance: clock.Advance,
 					Reopen: func(partitions int) (store.Store, error) {
@@ -49,7 +53,7 @@ func TestGalera(t *testing.T) {
 		"jobs": func(t *testing.T) {
 			jobtest.Run(t, func(t *testing.T) jobtest.Harness {
 				clock := newClock()
-				s := openTest(t, Config{DSN: chat.Secret(g.Nodes[0].Database(t)), Clock: clock.Now})
+				s := openTest(t, Config{DSN: empty.take(t), Clock: clock.Now})
 				return jobtest.Harness{
 					Store: s, Advance: clock.Advance,
 					Settle: func(t *testing.T) { storetest.Settle(t, s) },
@@ -67,6 +71,58 @@ func TestGalera(t *testing.T) {
 			t.Parallel()
 			test(t)
 		})
+	}
+}
+
+// emptyDatabases are used again, since it takes a cluster long to make tables.
+type emptyDatabases struct {
+	make func() string
+	mu   sync.Mutex
+	free []string
+}
+
+// take returns a database without content, which is the test's alone.
+func (d *emptyDatabases) take(t *testing.T) chat.Secret {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.free) == 0 {
+		d.free = append(d.free, d.make())
+	}
+	dsn := d.free[len(d.free)-1]
+	d.free = d.free[:len(d.free)-1]
+	t.Cleanup(func() {
+		d.wipe(t, dsn)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.free = append(d.free, dsn)
+	})
+	return chat.Secret(dsn)
+}
+
+// wipe brings a database to the state that the migrations leave.
+func (d *emptyDatabases) wipe(t *testing.T, dsn string) {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn+"?wsrep_sync_wait=7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	ctx := context.WithoutCancel(t.Context()) // which has ended
+	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
+		AND table_name NOT IN ('goose_db_version', 'schema_lock', 'settings', 'sequences')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table string
+	wipe := []string{`DELETE FROM settings WHERE name = 'partitions'`, `UPDATE sequences SET value = 0`}
+	if err := row.Each(rows, []any{&table}, func() { wipe = append(wipe, `DELETE FROM `+table) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range wipe {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
 	}
 }
 
