@@ -71,6 +71,23 @@ func (g *GaleraSet) AwaitSize(t testing.TB, size int) {
 	}
 }
 
+// Database is [DB.Database] of the first server, for one that all have.
+func (g *GaleraSet) Database(t testing.TB) string {
+	t.Helper()
+	dsn := g.Nodes[0].Database(t)
+	for _, db := range g.Nodes[1:] {
+		wait(t, "the database at "+db.Addr, func(ctx context.Context) error {
+			c, err := sql.Open("mysql", strings.Replace(dsn, g.Nodes[0].Addr, db.Addr, 1))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close() }()
+			return c.PingContext(ctx)
+		})
+	}
+	return dsn
+}
+
 // startGalera starts the first server, twice: it has a state that others can
 // begin with only once it was a cluster and ended.
 func startGalera(p mariadbPrograms, provider string) (db *DB, peers string, err error) {
@@ -164,7 +181,8 @@ func wsrepArgs(provider, peers string) (args []string, here string, err error) {
 	}
 	here = loopback(group)
 	return []string{
-		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--innodb-flush-log-at-trx-commit=0",
+		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
+		"--innodb-flush-log-at-trx-commit=0", // the others have what one had that was killed
 		"--wsrep-on=ON", "--wsrep-provider=" + provider, "--wsrep-sst-method=skadi",
 		"--wsrep-cluster-name=skadi", "--wsrep-cluster-address=gcomm://" + peers, "--wsrep-node-address=" + here,
 		"--wsrep-slave-threads=2",

@@ -22,10 +22,10 @@ import (
 func TestGalera(t *testing.T) {
 	t.Parallel()
 	g := throwaway.Galera(t)
-	empty := emptyDatabases{make: func() string { return g.Nodes[0].Database(t) }}
+	empty := emptyDatabases{make: func() string { return g.Database(t) }}
 	// openAt opens a new database at some of the servers.
 	openAt := func(t *testing.T, servers ...int) (stores []*Store) {
-		dsn := g.Nodes[0].Database(t)
+		dsn := g.Database(t)
 		for _, i := range servers {
 			stores = append(stores, openTest(t, Config{DSN: at(t, dsn, g.Nodes[i])}))
 		}
@@ -191,7 +191,7 @@ func beforeAgain(_, statement string) bool {
 // the store has gone on to another one.
 func testLateCommit(t *testing.T, g *throwaway.GaleraSet, arrive func(before, statement string) bool) {
 	r := &route{arrive: arrive}
-	s := openTest(t, Config{DSN: chat.Secret(g.Nodes[0].Database(t)), dial: r.dial})
+	s := openTest(t, Config{DSN: chat.Secret(g.Database(t)), dial: r.dial})
 	putAgent(t, s, "web-1")
 	l := newLife(s)
 	if err := createStep.do(t.Context(), l); err != nil {
@@ -213,7 +213,7 @@ func testLateCommit(t *testing.T, g *throwaway.GaleraSet, arrive func(before, st
 // testMigratedAtEach has stores find an empty database at each of the servers,
 // and agree on what is settled once.
 func testMigratedAtEach(t *testing.T, g *throwaway.GaleraSet) {
-	dsn := g.Nodes[0].Database(t) + "?wsrep_sync_wait=7" // for what the test reads
+	dsn := g.Database(t) + "?wsrep_sync_wait=7" // for what the test reads
 	const each = 2
 	partitions := make(chan int, each*len(g.Nodes))
 	var all sync.WaitGroup
@@ -250,7 +250,7 @@ func TestGaleraServerLost(t *testing.T) {
 	g := throwaway.Galera(t)
 	r, third := &route{}, &route{}
 	third.lead(g.Nodes[2].Addr)
-	dsn := chat.Secret(g.Nodes[0].Database(t))
+	dsn := chat.Secret(g.Database(t))
 	l := load{T: t, jobs: 300}
 	for _, way := range []*route{r, r, third} {
 		l.nodes = append(l.nodes, openTest(t, Config{DSN: dsn, dial: way.dial}))
