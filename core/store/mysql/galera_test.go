@@ -110,7 +110,7 @@ func (d *emptyDatabases) wipe(t *testing.T, dsn string) {
 	defer func() { _ = db.Close() }()
 	ctx := context.WithoutCancel(t.Context()) // which has ended
 	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
-		AND table_name NOT IN ('goose_db_version', 'schema_lock', 'settings', 'sequences')`)
+		AND table_name NOT IN ('goose_db_version', 'schema_lock', 'settings', 'sequences')`) //nolint:rowserrcheck // row.Each does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,9 @@ func testOpenedWhileTold(t *testing.T, nodes []*Store) {
 
 // afterLook and beforeAgain are when a lost COMMIT arrives: while the store finds
 // out whether it did, and when the store does the work again.
-func afterLook(before, _ string) bool { return strings.HasPrefix(before, "SELECT operation FROM writers") }
+func afterLook(before, _ string) bool {
+	return strings.HasPrefix(before, "SELECT operation FROM writers")
+}
 
 func beforeAgain(_, statement string) bool {
 	return strings.HasPrefix(statement, "UPDATE writers SET operation")

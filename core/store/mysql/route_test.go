@@ -89,7 +89,7 @@ func (c *routeConn) lost(packet []byte) bool {
 	r.late = func() error {
 		_, err := c.Conn.Write(packet)
 		if err == nil {
-			_, err = c.Conn.Read(make([]byte, 100)) // it is done, or refused
+			_, err = c.Read(make([]byte, 100)) // it is done, or refused
 		}
 		return errors.Join(err, c.Conn.Close())
 	}
