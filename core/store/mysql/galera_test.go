@@ -3,6 +3,8 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/job/jobtest"
 	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/row"
@@ -66,6 +69,7 @@ func TestGalera(t *testing.T) {
 		"late COMMIT is found":   func(t *testing.T) { testLateCommit(t, g, afterLook) },
 		"late COMMIT is refused": func(t *testing.T) { testLateCommit(t, g, beforeAgain) },
 		"migrated at each":       func(t *testing.T) { testMigratedAtEach(t, g) },
+		"numbers rise":           func(t *testing.T) { testNumbersRise(t, openAt(t, 0, 1, 2)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,8 +113,9 @@ func (d *emptyDatabases) wipe(t *testing.T, dsn string) {
 	}
 	defer func() { _ = db.Close() }()
 	ctx := context.WithoutCancel(t.Context()) // which has ended
-	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
-		AND table_name NOT IN ('goose_db_version', 'schema_lock', 'settings', 'sequences')`) //nolint:rowserrcheck // row.Each does
+	const tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
+		AND table_name NOT IN ('goose_db_version', 'schema_lock', 'settings', 'sequences')`
+	rows, err := db.QueryContext(ctx, tables) //nolint:rowserrcheck // row.Each does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +246,44 @@ func testMigratedAtEach(t *testing.T, g *throwaway.GaleraSet) {
 		}
 	}
 	checkMigrated(t, chat.Secret(dsn))
+}
+
+// testNumbersRise has each step of a job be made at another server. The rows of
+// the outbox must have numbers in their order, since nobody looks for another
+// one: see Store.scattered.
+func testNumbersRise(t *testing.T, nodes []*Store) {
+	ctx := t.Context()
+	for i := range 10 {
+		node := func(step int) *Store { return nodes[(i+step)%len(nodes)] }
+		j := putJob(t, node(0), "web-1", nil)
+		for k, to := range []job.Status{job.Sent, job.Failed} {
+			if us, err := node(1+k).Update(ctx, job.ByID("default", j.ID), moved(to)); err != nil || us[0].Err != nil {
+				t.Fatal(err, us)
+			}
+		}
+	}
+	texts, err := nodes[0].bundleTexts(ctx, ``)
+	if err != nil || len(texts) != 30 {
+		t.Fatal(len(texts), err)
+	}
+	last := map[string]int64{}
+	for _, seq := range slices.Sorted(maps.Keys(texts)) {
+		lots, err := lotsOf(seq, texts[seq])
+		if err != nil {
+			t.Fatal(err)
+		}
+		each(lots, func(k row.EventKey) {
+			if k.Version != last[k.Subject]+1 {
+				t.Errorf("row %d has version %d of a job after %d", seq, k.Version, last[k.Subject])
+			}
+			last[k.Subject] = k.Version
+		})
+	}
+	for _, s := range nodes {
+		if s.scattered || !s.optimistic {
+			t.Errorf("the cluster was taken for something else: %t, %t", s.scattered, s.optimistic)
+		}
+	}
 }
 
 // TestGaleraServerLost kills a server of the cluster when half of the jobs were

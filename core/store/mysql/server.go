@@ -101,7 +101,11 @@ func (s *Store) checkGalera(ctx context.Context) error {
 	if _, err := s.row(ctx, `SELECT @@SESSION.wsrep_on`, nil, &on); err != nil && number(err) != erUnknownVariable {
 		return err
 	}
-	s.optimistic = on != 0
+	if s.optimistic = on != 0; s.optimistic {
+		// Numbers leave gaps for those of the other servers, and rise all the same
+		// with what a server has of theirs.
+		s.scattered = false
+	}
 	return nil
 }
 
