@@ -51,10 +51,14 @@ func Galera(t testing.TB) *GaleraSet {
 	return g
 }
 
-// AwaitSize waits until the servers that run are so many and agree on that.
-func (g *GaleraSet) AwaitSize(t testing.TB, size int) {
+// AwaitSize waits until these servers, or all that run if none is named, agree
+// that there are so many.
+func (g *GaleraSet) AwaitSize(t testing.TB, size int, at ...*DB) {
 	t.Helper()
-	for _, db := range g.Nodes {
+	if len(at) == 0 {
+		at = g.Nodes
+	}
+	for _, db := range at {
 		if db.cmd == nil {
 			continue
 		}

@@ -286,40 +286,55 @@ func testNumbersRise(t *testing.T, nodes []*Store) {
 	}
 }
 
-// TestGaleraServerLost kills a server of the cluster when half of the jobs were
+// TestGaleraServerLost loses a server of the cluster when half of the jobs were
 // made. The stores that wrote to it go on at another one, as a proxy would have
-// them, while one more writes to the third all the time. In the end the second
-// refuses all statements too, and keeps its connections.
+// them, while one more writes to the third all the time.
 func TestGaleraServerLost(t *testing.T) {
 	t.Parallel()
 	g := throwaway.Galera(t)
-	r, third := &route{}, &route{}
-	third.lead(g.Nodes[2].Addr)
-	dsn := chat.Secret(g.Database(t))
-	l := load{T: t, jobs: 300}
-	for _, way := range []*route{r, r, third} {
-		l.nodes = append(l.nodes, openTest(t, Config{DSN: dsn, dial: way.dial}))
+	first, second, third := g.Nodes[0], g.Nodes[1], g.Nodes[2]
+	run := func(t *testing.T, lose func()) (chat.Secret, *load, *route) {
+		r, other := &route{}, &route{}
+		other.lead(third.Addr)
+		dsn := chat.Secret(g.Database(t) + "?readTimeout=3s")
+		l := &load{T: t, jobs: 200}
+		for _, way := range []*route{r, r, other} {
+			l.nodes = append(l.nodes, openTest(t, Config{DSN: dsn, dial: way.dial}))
+		}
+		l.half = func() {
+			lose()
+			r.lead(second.Addr)
+		}
+		l.run()
+		if st := l.nodes[0].Stats(); st.Lost == 0 {
+			t.Errorf("nothing was lost: %+v", st)
+		}
+		return dsn, l, r
 	}
-	l.half = func() {
-		g.Nodes[0].Kill()
-		r.lead(g.Nodes[1].Addr)
-	}
-	l.run()
-	if st := l.nodes[0].Stats(); st.Lost == 0 {
-		t.Errorf("nothing was lost: %+v", st)
-	}
-	g.AwaitSize(t, 2)
-
-	g.Nodes[1].Exec(t, "SET GLOBAL wsrep_reject_queries = ALL")
-	r.lead(g.Nodes[2].Addr)
-	for _, s := range l.nodes {
-		for range 2 * poolSize {
-			if _, err := s.Counts(t.Context()); err != nil {
-				t.Fatal(err)
+	// What was under way there when it stopped must not come to be when it goes on.
+	t.Run("for a while", func(t *testing.T) {
+		dsn, l, r := run(t, first.Stop)
+		g.AwaitSize(t, 2, second, third)
+		first.Cont()
+		g.AwaitSize(t, 3)
+		r.lead(first.Addr)
+		l.check(t.Context(), openTest(t, Config{DSN: dsn, dial: r.dial}))
+	})
+	t.Run("for ever", func(t *testing.T) {
+		_, l, r := run(t, first.Kill)
+		g.AwaitSize(t, 2)
+		// One more refuses all statements, and keeps its connections.
+		second.Exec(t, "SET GLOBAL wsrep_reject_queries = ALL")
+		r.lead(third.Addr)
+		for _, s := range l.nodes {
+			for range 2 * poolSize {
+				if _, err := s.Counts(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Ping(t.Context()); err != nil {
+				t.Error(err)
 			}
 		}
-		if err := s.Ping(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
+	})
 }
