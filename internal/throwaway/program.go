@@ -21,6 +21,23 @@ func Program(t testing.TB, name, pkg string) string {
 			return path
 		}
 	}
+	return missing(t, name, pkg)
+}
+
+// library is Program for a file that programs load, which is at one of these
+// places.
+func library(t testing.TB, pkg string, places ...string) string {
+	t.Helper()
+	for _, path := range places {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return missing(t, places[0], pkg)
+}
+
+func missing(t testing.TB, name, pkg string) string {
+	t.Helper()
 	if os.Getenv("SKADI_TEST_REQUIRE") == "1" {
 		t.Fatalf("%s is not installed (make needs, or apt-get install %s)", name, pkg)
 	}

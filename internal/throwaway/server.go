@@ -24,6 +24,7 @@ type server struct {
 	dir     string
 	program string
 	args    []string
+	env     []string // besides ours
 	// group says that it starts processes which are killed with it.
 	group bool
 	// ready returns nil once the server answers.
@@ -135,6 +136,9 @@ func (s *server) start() error {
 	}
 	s.cmd = exec.Command(s.program, s.args...) //nolint:noctx,gosec // ended by kill, and chosen by us
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
+	if len(s.env) > 0 {
+		s.cmd.Env = append(os.Environ(), s.env...)
+	}
 	s.cmd.SysProcAttr = dieWithParent()
 	if s.group {
 		s.cmd.SysProcAttr = inGroup(s.cmd.SysProcAttr)

@@ -187,6 +187,10 @@ func (s *session) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
+	// Most servers have no such variable, and proxies say so in their own way.
+	if _, err := execer.ExecContext(ctx, inStep, nil); err != nil && number(err) == 0 {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 

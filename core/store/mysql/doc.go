@@ -10,8 +10,9 @@
 // What the package does not rely on: that numbers of AUTO_INCREMENT follow
 // each other or the order of commits, named locks, gap locks, statements in one
 // packet, and that a node's memory is up to date. So a cluster that finds
-// conflicts only at COMMIT (Galera, group replication) merely makes it try
-// again. Tested with MariaDB; docs/mysql.md says what was not tested.
+// conflicts only at COMMIT merely makes it try again: see Store.optimistic,
+// inStep and writer.operation for what Galera needs besides. docs/mysql.md says
+// what was tested.
 //
 // # Adding to it
 //

@@ -135,6 +135,11 @@ func (t *tx) bundle() error {
 // open notes which events are to be told. Each conversation is locked until
 // the transaction ends, so whoever records a delivery, and has locked it
 // before, sees all of its untold events.
+//
+// Where locks hold on one server alone it takes a row that both have changed:
+// else somebody who tells the last event at another server, and removes the
+// conversation, does not meet this. A blank at the end of the reason, or none,
+// means nothing to anybody.
 func (t *tx) open() error {
 	type conversation struct {
 		account, key string
@@ -166,6 +171,10 @@ func (t *tx) open() error {
 		args = append(args, c.account, c.key, c.part, first)
 	}
 	const head = "INSERT INTO conversations (account, `key`, part, first) VALUES "
-	_, err := t.exec(head+rowsOf(len(open), 4)+` ON DUPLICATE KEY UPDATE first = IF(first = 0, ?, first)`, append(args, first)...)
+	set := ` ON DUPLICATE KEY UPDATE first = IF(first = 0, ?, first)`
+	if t.s.optimistic {
+		set += `, reason = IF(reason LIKE '% ', LEFT(reason, CHAR_LENGTH(reason) - 1), CONCAT(reason, ' '))`
+	}
+	_, err := t.exec(head+rowsOf(len(open), 4)+set, append(args, first)...)
 	return err
 }

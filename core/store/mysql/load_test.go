@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,9 +31,43 @@ type load struct {
 	claims    map[string]string // by job, with whose lease it was answered
 	unsure    map[string]bool   // leases of claims of which it is not known what came of them
 	away      int               // answers that the database is away
-	published map[string]int64  // the last version, by job
-	again     int               // events that were published again
-	unmarked  int               // times that it was not known whether they are marked
+	published *passed
+	told      *passed // of jobs with a conversation
+}
+
+// passed is which events came by, each once and after the one before. One may
+// come again only if it was not known whether it is marked.
+type passed struct {
+	t        *testing.T
+	how      string
+	last     map[string]int64 // the version, by job
+	again    int
+	unmarked int // times that it was not known
+}
+
+func newPassed(t *testing.T, how string) *passed {
+	return &passed{t: t, how: how, last: map[string]int64{}}
+}
+
+func (p *passed) see(es []job.Event) {
+	for _, e := range es {
+		before := p.last[e.Subject]
+		switch {
+		case e.Version <= before:
+			p.again++
+		case e.Version == before+1:
+			p.last[e.Subject] = e.Version
+		default:
+			p.t.Errorf("event %s was %s after version %d", e.ID(), p.how, before)
+		}
+	}
+}
+
+func (p *passed) check() {
+	p.t.Helper()
+	if p.again > 0 && p.unmarked == 0 {
+		p.t.Errorf("%d events were %s again", p.again, p.how)
+	}
 }
 
 // loadAgents is how many agents there are, and loadMakers how many make jobs.
@@ -43,14 +76,19 @@ const loadAgents, loadMakers = 2, 6
 func newLoad(t *testing.T, nodes []*Store) *load {
 	t.Helper()
 	for i := range loadAgents {
-		a := job.Agent{ID: uuid.NewString(), Space: "default", Name: agentName(i)}
-		if err := nodes[0].CreateAgent(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
+		putAgent(t, nodes[0], agentName(i))
 	}
 	return &load{
 		t: t, nodes: nodes, stop: make(chan struct{}), idle: make(chan struct{}),
-		claims: map[string]string{}, unsure: map[string]bool{}, published: map[string]int64{},
+		claims: map[string]string{}, unsure: map[string]bool{},
+		published: newPassed(t, "published"), told: newPassed(t, "told"),
+	}
+}
+
+func putAgent(t *testing.T, s *Store, name string) {
+	t.Helper()
+	if err := s.CreateAgent(t.Context(), job.Agent{ID: uuid.NewString(), Space: "default", Name: name}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -78,7 +116,7 @@ func (l *load) run(meanwhile func()) {
 		meanwhile()
 	}()
 	if !l.t.Failed() {
-		l.check()
+		l.compare(l.nodes[len(l.nodes)-1])
 	}
 }
 
@@ -229,8 +267,7 @@ func (l *load) report(s *Store, j job.Job) {
 	}
 }
 
-// publish is the relay of the first node. An event may come again only if it
-// was not known whether it is marked.
+// publish is the relay of the first node.
 func (l *load) publish() {
 	s, ctx := l.nodes[0], l.t.Context()
 	for {
@@ -241,29 +278,56 @@ func (l *load) publish() {
 			l.t.Errorf("read the outbox: %v", err)
 			return
 		}
-		for _, e := range es {
-			before := l.published[e.Subject]
-			switch {
-			case e.Version <= before:
-				l.again++
-			case e.Version == before+1:
-				l.published[e.Subject] = e.Version
-			default:
-				l.t.Errorf("event %s came after version %d", e.ID(), before)
-			}
-		}
+		l.mu.Lock()
+		l.published.see(es)
+		l.mu.Unlock()
 		known, err := l.insist(func() error { return s.MarkPublished(ctx, es) })
 		if err != nil {
 			l.t.Errorf("mark what is published: %v", err)
 			return
 		}
 		if !known {
-			l.unmarked++
+			l.published.unmarked++
 		}
 		if last && len(es) == 0 && l.isWorkDone() {
 			return
 		}
 	}
+}
+
+// tell delivers, from the last node, while jobs are made and done; what it does
+// not come to is for compare.
+func (l *load) tell() {
+	for !l.isStopped(l.idle) {
+		if _, err := l.tellSome(l.nodes[len(l.nodes)-1]); err != nil {
+			l.t.Errorf("tell: %v", err)
+			return
+		}
+	}
+}
+
+// tellSome tells a part of what is to be told, if there is any.
+func (l *load) tellSome(s *Store) (any bool, err error) {
+	ctx := l.t.Context()
+	var open []events.Conversation
+	if _, err = l.insist(func() (err error) { open, err = s.OpenConversations(ctx, nil, 10); return err }); err != nil {
+		return false, err
+	}
+	for _, c := range open {
+		var es []job.Event
+		if _, err := l.insist(func() (err error) { es, err = s.Open(ctx, c, 50); return err }); err != nil {
+			return false, err
+		}
+		l.told.see(es)
+		known, err := l.insist(func() error { return s.Record(ctx, events.Delivery{Conversation: c, Events: es}) })
+		if err != nil {
+			return false, err
+		}
+		if !known {
+			l.told.unmarked++
+		}
+	}
+	return len(open) > 0, nil
 }
 
 // isWorkDone reports whether no more events come.
@@ -280,22 +344,23 @@ func (l *load) isWorkDone() bool {
 	defer l.mu.Unlock()
 	done := 0
 	for id := range l.claims {
-		if l.published[id] == 3 {
+		if l.published.last[id] == 3 {
 			done++
 		}
 	}
 	return err == nil && live == 0 && done == len(l.claims)
 }
 
-// check counts what is in the database against what was acknowledged.
-func (l *load) check() {
+// compare counts what is in the database, as a store reads it, against what was
+// acknowledged.
+func (l *load) compare(s *Store) {
 	l.t.Helper()
-	t, ctx, s := l.t, l.t.Context(), l.nodes[len(l.nodes)-1]
+	t, ctx := l.t, l.t.Context()
 	var inTable int64
 	if _, err := s.row(ctx, `SELECT COUNT(*) FROM jobs`, nil, &inTable); err != nil || inTable != int64(len(l.ids)) {
 		t.Errorf("there are %d jobs, want %d: %v", inTable, len(l.ids), err)
 	}
-	told, want := map[string]int64{}, map[string]int64{}
+	want := map[string]int64{}
 	orphans := 0
 	for _, id := range l.ids {
 		j, err := s.Job(ctx, "default", id)
@@ -316,51 +381,25 @@ func (l *load) check() {
 		if err != nil || int64(len(history)) != j.Version {
 			t.Errorf("job %s has %d events and version %d: %v", id, len(history), j.Version, err)
 		}
-		if l.published[id] != j.Version {
-			t.Errorf("version %d of job %s was published last, and it has %d", l.published[id], id, j.Version)
+		if last := l.published.last[id]; last != j.Version {
+			t.Errorf("version %d of job %s was published last, and it has %d", last, id, j.Version)
 		}
 		if j.Conversation != nil {
 			want[id] = j.Version
 		}
 	}
-	l.drain(ctx, s, told)
+	for any, err := true, error(nil); any; {
+		if any, err = l.tellSome(s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for id, v := range want {
-		if told[id] != v {
-			t.Errorf("version %d of job %s was told last, and it has %d", told[id], id, v)
+		if last := l.told.last[id]; last != v {
+			t.Errorf("version %d of job %s was told last, and it has %d", last, id, v)
 		}
 	}
-	if l.again > 0 && l.unmarked == 0 {
-		t.Errorf("%d events were published again", l.again)
-	}
-	t.Logf("%d jobs were made and %d claimed, %d by a claim without an answer; %d times the database was away; %d events came again",
-		len(l.ids), len(l.claims)+orphans, orphans, l.away, l.again)
-}
-
-// drain tells all that is to be told, in order and once.
-func (l *load) drain(ctx context.Context, s *Store, told map[string]int64) {
-	l.t.Helper()
-	for {
-		open, err := s.OpenConversations(ctx, nil, 10)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		if len(open) == 0 {
-			return
-		}
-		for _, c := range open {
-			es, err := s.Open(ctx, c, 50)
-			if err == nil {
-				err = s.Record(ctx, events.Delivery{Conversation: c, Events: es})
-			}
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			for _, e := range es {
-				if e.Version != told[e.Subject]+1 {
-					l.t.Errorf("event %s was told after version %d", e.ID(), told[e.Subject])
-				}
-				told[e.Subject] = e.Version
-			}
-		}
-	}
+	l.published.check()
+	l.told.check()
+	t.Logf("%d jobs were made and %d claimed, %d by a claim without an answer; %d times the database was away; %d events were published again, %d told again",
+		len(l.ids), len(l.claims)+orphans, orphans, l.away, l.published.again, l.told.again)
 }

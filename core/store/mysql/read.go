@@ -99,6 +99,11 @@ func (s *Store) query(ctx context.Context, text string, args ...any) (row.Cursor
 		if err == nil {
 			return from, nil
 		}
+		if number(err) == erNotReady {
+			// A server that left its cluster keeps its connections; others may
+			// lead to one that did not.
+			s.reads.renew()
+		}
 		if try == readTries || ctx.Err() != nil || !isLost(err) {
 			return nil, s.explain(err)
 		}

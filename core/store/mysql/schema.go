@@ -37,7 +37,16 @@ func Migrate(ctx context.Context, dsn chat.Secret, log *slog.Logger) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	err := withSchema(ctx, dsn, log, func(db *sql.DB) error { return migrate(ctx, db, migrateLease, log) })
+	err := withSchema(ctx, dsn, log, func(db *sql.DB) error {
+		for try := 1; ; try++ {
+			err := migrate(ctx, db, migrateLease, log)
+			// The servers of a cluster do not wait for each other's locks; whoever
+			// is second learns that so. One that did wait has waited long enough.
+			if !isConflict(err) || number(err) == erLockWait || try == conflictTries {
+				return err
+			}
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("migrate the database: %w", err)
 	}

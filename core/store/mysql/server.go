@@ -108,27 +108,6 @@ func (s *Store) checkBinlog(ctx context.Context) error {
 	return nil
 }
 
-// fence has connections of a group wait until a new primary has caught up. By
-// itself group replication before MySQL 8.4 lets one answer reads before it has
-// all that the primary before it acknowledged, so that what was told would be
-// told again. A stricter setting stays as it is.
-func (s *Store) fence(ctx context.Context, sessions ...*session) error {
-	var level string
-	if _, err := s.row(ctx, `SELECT @@SESSION.group_replication_consistency`, nil, &level); number(err) != 0 {
-		return nil //nolint:nilerr // a server without group replication
-	} else if err != nil {
-		return err
-	}
-	if level != "EVENTUAL" {
-		return nil
-	}
-	for _, se := range sessions {
-		se.setup = append(se.setup, "SET SESSION group_replication_consistency = 'BEFORE_ON_PRIMARY_FAILOVER'")
-	}
-	s.reads.renew()
-	return nil
-}
-
 // checkSchema refuses a schema that this program cannot use, and tables of
 // another engine, which would lose what was acknowledged.
 func (s *Store) checkSchema(ctx context.Context) error {

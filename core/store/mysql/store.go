@@ -33,6 +33,9 @@ type Store struct {
 	// scattered says that numbers of rows may go against the order in which
 	// they are written.
 	scattered bool
+	// optimistic says that other servers take writes too, that locks hold on one
+	// of them, and that only rows which two transactions change are a conflict.
+	optimistic bool
 	// forUpdate ends a SELECT that leaves alone what another transaction has
 	// locked.
 	forUpdate string
@@ -67,7 +70,7 @@ func (s *Store) open(ctx context.Context, c Config, writes *session) error {
 	if err := s.checkServer(ctx); err != nil {
 		return err
 	}
-	if err := s.fence(ctx, s.reads.session, writes); err != nil {
+	if err := s.checkCluster(ctx, s.reads.session, writes); err != nil {
 		return err
 	}
 	if c.Migrate {

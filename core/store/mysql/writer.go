@@ -35,7 +35,8 @@ const (
 // (LAST_INSERT_ID of an expression), and it makes sure of a COMMIT that was
 // not answered: the row then names that transaction or the one before. Reading
 // it locks it, so the answer waits for a transaction that the server has not
-// given up yet; for the same reason a new try cannot overtake an old one.
+// given up yet; for the same reason a new try cannot overtake an old one. See
+// operation for servers that do not have each other's locks.
 type writer struct {
 	store *Store
 	queue *queue
@@ -271,7 +272,10 @@ func (w *writer) resolve(cause error) (came bool, unknown error) {
 	}
 }
 
-// operation reads the last transaction of this writer that came to be.
+// operation reads the last transaction of this writer that came to be, and sees
+// to it that no other one still comes to be. One that is under way at another
+// server of a cluster is not waited for; so the row is changed, as it changes
+// the row, and of the two only the first comes to be.
 func (w *writer) operation() (last string, err error) {
 	if w.conn == nil {
 		if err := w.connect(w.ctx); err != nil {
@@ -282,6 +286,8 @@ func (w *writer) operation() (last string, err error) {
 	if _, err = t.row(`SELECT operation FROM writers WHERE id = ? FOR UPDATE`, []any{w.id}, &last); err != nil {
 		return "", err
 	}
-	_, _, err = w.conn.exec(`ROLLBACK`)
+	if _, _, err = w.conn.exec(`UPDATE writers SET at = at + 1 WHERE id = ?`, w.id); err == nil {
+		_, _, err = w.conn.exec(`COMMIT`)
+	}
 	return last, err
 }
