@@ -21,8 +21,7 @@ type load struct {
 	*testing.T
 	nodes []*Store
 	jobs  int
-	// made is called when so many jobs were made, if it is not nil.
-	half func()
+	half  func() // called when half of them were made; nil: nothing is
 
 	mu      sync.Mutex
 	made    map[string]bool // that were acknowledged
@@ -119,9 +118,9 @@ func (l *load) make(ctx context.Context, s *Store, i int) {
 	}
 }
 
-// work claims jobs of the agent from one store and reports them to the other,
+// work claims jobs of the agent from one store and reports them with the other,
 // until all jobs are done.
-func (l *load) work(ctx context.Context, from, to2 *Store, agent string) {
+func (l *load) work(ctx context.Context, from, with *Store, agent string) {
 	for !l.Failed() {
 		select {
 		case <-l.closed:
@@ -142,7 +141,7 @@ func (l *load) work(ctx context.Context, from, to2 *Store, agent string) {
 			l.claims[u.Job.ID]++
 			l.mu.Unlock()
 			l.again("report", func() error {
-				return (&life{s: to2, job: u.Job}).update(ctx, job.ByID("default", u.Job.ID), func(v job.View) (*job.Change, error) {
+				return (&life{s: with, job: u.Job}).update(ctx, job.ByID("default", u.Job.ID), func(v job.View) (*job.Change, error) {
 					if v.Job.Lease != u.Job.Lease {
 						return nil, fmt.Errorf("%w: lease %s is %s at version %d", job.ErrLease, u.Job.Lease, v.Job.Lease, v.Job.Version)
 					}
@@ -158,8 +157,7 @@ func (l *load) work(ctx context.Context, from, to2 *Store, agent string) {
 	}
 }
 
-// finished reports whether all was seen of the jobs, and fails the test if
-// nothing more comes.
+// seen are events that came, each of which must come once, and a job's in order.
 type seen struct {
 	l    *load
 	what string
@@ -178,6 +176,8 @@ func (s *seen) add(es []job.Event) {
 	}
 }
 
+// finished reports whether that was all, given how many were just found, and
+// fails the test if no more come.
 func (s *seen) finished(want, found int) bool {
 	select {
 	case <-s.l.closed: // what is left is there
