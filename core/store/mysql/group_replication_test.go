@@ -53,13 +53,16 @@ func severalPrimaries(t *testing.T, g *throwaway.Group) {
 		setConsistency(t, g, "EVENTUAL")
 		g.SetOnlyPrimary(t, g.Members[0])
 	})
-	dsn := g.Database(t, g.Members[0].Addr)
-	var nodes []*Store
-	for _, m := range g.Members {
-		nodes = append(nodes, openTest(t, Config{DSN: at(t, dsn, m)}))
+	openAtEach := func() (nodes []*Store) {
+		dsn := g.Database(t, g.Members[0].Addr)
+		for _, m := range g.Members {
+			nodes = append(nodes, openTest(t, Config{DSN: at(t, dsn, m)}))
+		}
+		return nodes
 	}
+	testOpenedWhileTold(t, openAtEach())
+	nodes := openAtEach()
 	membersInEachOthersWay(t, nodes)
-	testOpenedWhileTold(t, nodes)
 	l := newLoad(t, nodes)
 	l.run(func() { l.await(150) })
 	for _, s := range nodes {
