@@ -138,12 +138,18 @@ func asLost(err error) error {
 // that is not the primary any more. Another connection may lead to the one
 // that is.
 func isReadOnly(err error) bool {
+	if errors.Is(err, errReplica) {
+		return true
+	}
 	switch number(err) {
 	case erOptionPrevents, erReadOnlyTx, erReadOnlyMode:
 		return true
 	}
 	return false
 }
+
+// errReplica is for a connection for reads to a server that takes no writes.
+var errReplica = errors.New("the server is read-only")
 
 // isBusy reports whether the server has no room for another connection.
 func isBusy(err error) bool {

@@ -25,7 +25,9 @@ func TestGroupReplication(t *testing.T) {
 		suite(t, func(t *testing.T) chat.Secret { return chat.Secret(g.Database(t, primary)) })
 	})
 	t.Run("many nodes", func(t *testing.T) {
-		l := newLoad(t, openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, primary))}))
+		nodes := openNodes(t, 3, Config{DSN: chat.Secret(g.Database(t, primary))})
+		isFenced(t, nodes[0])
+		l := newLoad(t, nodes)
 		l.run(func() { l.await(300) })
 		if again := l.published.again + l.told.again; l.away > 0 || again > 0 {
 			t.Errorf("%d times the database was away, %d events came again", l.away, again)
@@ -42,6 +44,20 @@ func setConsistency(t *testing.T, g *throwaway.Group, level string) {
 	t.Helper()
 	for _, m := range g.Members {
 		m.Exec(t, "SET GLOBAL group_replication_consistency = '"+level+"'")
+	}
+}
+
+// isFenced fails unless reads and writes wait for a primary that is behind.
+func isFenced(t *testing.T, s *Store) {
+	t.Helper()
+	const ask, want = `SELECT @@SESSION.group_replication_consistency`, "BEFORE_ON_PRIMARY_FAILOVER"
+	var reads, writes string
+	_, err := s.row(t.Context(), ask, nil, &reads)
+	if err == nil {
+		err = s.write(t.Context(), 1, func(tx *tx) error { _, err := tx.row(ask, nil, &writes); return err })
+	}
+	if err != nil || reads != want || writes != want {
+		t.Errorf("the consistency of reads is %q and of writes %q, want %q: %v", reads, writes, want, err)
 	}
 }
 

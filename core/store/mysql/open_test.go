@@ -242,6 +242,10 @@ func TestReadOnlyServer(t *testing.T) {
 	if _, err := s.Agents(t.Context(), "default"); err != nil {
 		t.Errorf("a read ends with %v", err)
 	}
+	s.reads.renew()
+	if _, err := s.Agents(t.Context(), "default"); !errors.Is(err, job.ErrUnavailable) || !strings.Contains(err.Error(), "takes no writes") {
+		t.Errorf("a read on a new connection ends with %v", err)
+	}
 	server.Exec(t, "SET GLOBAL read_only = 0")
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("a write ends with %v", err)

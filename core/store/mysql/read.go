@@ -25,10 +25,12 @@ const (
 	readTries = 3
 )
 
-// readers makes the connections of the pool. One that is older than a writer's
-// is not used any more: the writer may have been led to another server, and a
-// read must see what was written. Nothing ends the old one otherwise, since a
-// server that is not the primary any more goes on answering.
+// readers makes the connections of the pool. A read must see what was written,
+// so none leads to a server that takes no writes, which may be behind: a replica,
+// or a new primary that is not done with what the one before it acknowledged.
+// For the same reason one that is older than a writer's is not used any more:
+// the writer may have been led to another server, and a server that is not the
+// primary any more goes on answering.
 type readers struct {
 	*session
 	renewed atomic.Int64 // how often a writer connected
@@ -47,7 +49,26 @@ func (r *readers) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("the driver's connections do not say whether they can be used again"), c.Close())
 	}
+	if err := refuseReplica(ctx, whole); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return &reader{wholeConn: whole, from: r, made: made}, nil
+}
+
+func refuseReplica(ctx context.Context, c wholeConn) error {
+	asker := &conn{ctx: ctx, driver: c, execer: c, asker: c}
+	from, err := asker.query(`SELECT @@read_only NOT IN ('0', 'OFF')`) // newer MariaDBs have words for it
+	var readOnly int64
+	if err == nil {
+		_, err = row.One(from, &readOnly)
+	}
+	switch {
+	case number(err) != 0 && !isLost(err):
+		return nil // a server, or a proxy, that does not know the word
+	case err == nil && readOnly != 0:
+		return errReplica
+	}
+	return err
 }
 
 // wholeConn is all that database/sql asks of the driver's connections.
