@@ -35,41 +35,6 @@ type load struct {
 	told      *passed // of jobs with a conversation
 }
 
-// passed is which events came by, each once and after the one before. One may
-// come again only if it was not known whether it is marked.
-type passed struct {
-	t        *testing.T
-	how      string
-	last     map[string]int64 // the version, by job
-	again    int
-	unmarked int // times that it was not known
-}
-
-func newPassed(t *testing.T, how string) *passed {
-	return &passed{t: t, how: how, last: map[string]int64{}}
-}
-
-func (p *passed) see(es []job.Event) {
-	for _, e := range es {
-		before := p.last[e.Subject]
-		switch {
-		case e.Version <= before:
-			p.again++
-		case e.Version == before+1:
-			p.last[e.Subject] = e.Version
-		default:
-			p.t.Errorf("event %s was %s after version %d", e.ID(), p.how, before)
-		}
-	}
-}
-
-func (p *passed) check() {
-	p.t.Helper()
-	if p.again > 0 && p.unmarked == 0 {
-		p.t.Errorf("%d events were %s again", p.again, p.how)
-	}
-}
-
 // loadAgents is how many agents there are, and loadMakers how many make jobs.
 const loadAgents, loadMakers = 2, 6
 
@@ -106,6 +71,7 @@ func (l *load) run(meanwhile func()) {
 		others.Go(func() { l.work(c) })
 	}
 	others.Go(l.publish)
+	others.Go(l.tell)
 	func() {
 		defer func() {
 			close(l.stop)
@@ -388,9 +354,13 @@ func (l *load) compare(s *Store) {
 			want[id] = j.Version
 		}
 	}
-	for any, err := true, error(nil); any; {
-		if any, err = l.tellSome(s); err != nil {
+	for {
+		any, err := l.tellSome(s)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if !any {
+			break
 		}
 	}
 	for id, v := range want {
