@@ -17,7 +17,7 @@ import (
 const galeraNodes = 3
 
 // GaleraSet is a cluster of three MariaDB servers that all take writes. The
-// others find in about two seconds that one was killed. It cannot come back:
+// others find in about five seconds that one was killed. It cannot come back:
 // Start and Restart are not for these servers.
 type GaleraSet struct{ Nodes []*DB }
 
@@ -190,9 +190,7 @@ func wsrepArgs(provider, peers string) (args []string, here string, err error) {
 		"--wsrep-on=ON", "--wsrep-provider=" + provider, "--wsrep-sst-method=skadi",
 		"--wsrep-cluster-name=skadi", "--wsrep-cluster-address=gcomm://" + peers, "--wsrep-node-address=" + here,
 		"--wsrep-slave-threads=2",
-		"--wsrep-provider-options=gcache.size=16M;gmcast.listen_addr=tcp://" + here + ";ist.recv_addr=" + loopback(changes) +
-			// As it is but for the time until a server counts as gone.
-			";evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.3S;evs.suspect_timeout=PT1.5S;evs.inactive_timeout=PT5S;evs.install_timeout=PT5S",
+		"--wsrep-provider-options=gcache.size=16M;gmcast.listen_addr=tcp://" + here + ";ist.recv_addr=" + loopback(changes),
 	}, here, nil
 }
 
