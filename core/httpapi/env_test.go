@@ -94,6 +94,8 @@ type faulty struct {
 	err atomic.Pointer[error]
 	// panics makes the next read of a job panic, panicUpdate the next update.
 	panics, panicUpdate atomic.Bool
+	// claimed gets the name of each agent that was looked for jobs.
+	claimed chan string
 }
 
 func (f *faulty) fail(err error) { f.err.Store(&err) }
@@ -119,7 +121,11 @@ func (f *faulty) Update(ctx context.Context, sel job.Selection, decide job.Decid
 	if err := f.fault(); err != nil {
 		return nil, err
 	}
-	return f.Store.Update(ctx, sel, decide)
+	us, err := f.Store.Update(ctx, sel, decide)
+	if sel.Kind == job.SelectClaimable {
+		tell(f.claimed, sel.Agent)
+	}
+	return us, err
 }
 
 func (f *faulty) Job(ctx context.Context, space, id string) (job.Job, error) {
@@ -180,7 +186,7 @@ func setup(t testing.TB, change ...func(*Config)) *env {
 		}
 	})
 	log := slog.New(slog.NewTextHandler(e.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	e.db, e.store = db, &faulty{Store: db}
+	e.db, e.store = db, &faulty{Store: db, claimed: make(chan string, 4096)}
 	e.waker = &watchedWaker{Waker: queue.NewWaker(), begun: make(chan string, 4096), ended: make(chan string, 4096)}
 	begun := e.clock.Now()
 	e.jobs = job.New(job.Config{

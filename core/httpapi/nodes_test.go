@@ -131,7 +131,7 @@ func TestOldTokenTakesNoJob(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
 	polled := e.begin(t, http.MethodPost, "/v1/agent/poll", e.web1, `{"wait_seconds":55}`)
-	e.waitForPoll(t)
+	watched(t, e.store.claimed, "web-1") // for jobs that there were before
 	elsewhere := access.NewTokens(e.db, e.clock.Now)
 	if err := elsewhere.Revoke(t.Context(), job.DefaultSpace, access.AgentTokenName("web-1")); err != nil {
 		t.Fatal(err)

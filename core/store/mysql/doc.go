@@ -10,9 +10,9 @@
 // What the package does not rely on: that numbers of AUTO_INCREMENT follow
 // each other or the order of commits, named locks, gap locks, statements in one
 // packet, and that a node's memory is up to date. So a cluster that finds
-// conflicts only at COMMIT merely makes it try again: see Store.optimistic,
-// inStep and writer.operation for what Galera needs besides. docs/mysql.md says
-// what was tested.
+// conflicts only at COMMIT merely makes it try again. What clusters need besides
+// is in cluster.go, writer.operation and readers. docs/mysql.md says what was
+// tested.
 //
 // # Adding to it
 //
