@@ -13,8 +13,7 @@ LDFLAGS := -s -w $(if $(COMMIT),-X $(PKG)/cli.commit=$(COMMIT)$(DIRTY))
 LINT    := go tool -modfile=.ci/lint.mod golangci-lint
 
 # What the tests run besides Go, as "command:package" of Debian and Ubuntu, or
-# "file:package".
-# gcc is for -race. Of MariaDB only the programs are needed; the package of
+# "file:package". gcc is for -race. Of MariaDB only the programs are needed; the package of
 # Redis also sets up a service, where the system runs such, that listens on
 # this machine only and that the tests do not use. Postfix gets no configuration,
 # and so starts nothing. Of systemd a program alone is run, which reads units; the

@@ -217,11 +217,6 @@ func (db *DB) inStep(ctx context.Context) error {
 
 // wsrep returns what a server says of its part in the cluster.
 func (db *DB) wsrep(ctx context.Context, name string) (value string, err error) {
-	c, err := sql.Open("mysql", db.DSN(""))
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = c.Close() }()
-	err = c.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_"+name+"'").Scan(&name, &value)
+	err = db.ask(ctx, &value, "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'wsrep_"+name+"'")
 	return value, err
 }

@@ -3,7 +3,6 @@ package throwaway
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -215,14 +214,4 @@ func (g *Group) Database(t testing.TB, addr string) (dsn string) {
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = user, g.Members[0].password, "tcp", addr, name
 	return c.FormatDSN()
-}
-
-// ask reads one value.
-func (db *DB) ask(ctx context.Context, dest any, query string) error {
-	c, err := sql.Open("mysql", db.DSN(""))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }()
-	return c.QueryRowContext(ctx, query).Scan(dest)
 }

@@ -109,6 +109,16 @@ func (db *DB) Exec(t testing.TB, statements ...string) {
 	}
 }
 
+// ask reads one value.
+func (db *DB) ask(ctx context.Context, dest any, query string) error {
+	c, err := sql.Open("mysql", db.DSN(""))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	return c.QueryRowContext(ctx, query).Scan(dest)
+}
+
 // mariadbPrograms are MariaDB's, or MySQL's, which has no other to install it.
 type mariadbPrograms struct{ server, install string }
 

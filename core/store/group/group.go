@@ -151,8 +151,7 @@ func (q *Queue[T]) Close() {
 // Take returns the next batch: what is waiting, in order, up to the queue's
 // weight; nothing if that is better left to somebody else, as may says of the
 // number that wait; nil says that there is nobody else. A closed queue does not
-// ask it. more is false once the queue
-// was closed and nothing is left.
+// ask it. more is false once the queue was closed and nothing is left.
 func (q *Queue[T]) Take(may func(waiting int) bool) (batch []*Member[T], more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,9 +1,6 @@
 package mysql
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // inStep has a server of a Galera cluster take a statement, or the first one
 // of a transaction, once it has what all of them had committed by then. Else
@@ -49,16 +46,4 @@ func (s *Store) fence(ctx context.Context, sessions []*session) error {
 	}
 	s.reads.renew()
 	return nil
-}
-
-// variable reads a variable of the server; "" is one that it does not have.
-func (s *Store) variable(ctx context.Context, name string) (value string, err error) {
-	_, err = s.row(ctx, `SELECT @@`+name, nil, &value)
-	if number(err) != 0 && !isLost(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
-	}
-	return value, nil
 }

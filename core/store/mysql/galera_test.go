@@ -14,10 +14,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
-	"github.com/letserverrun/skadi/core/job/jobtest"
-	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/row"
-	"github.com/letserverrun/skadi/core/store/storetest"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -36,35 +33,12 @@ func TestGalera(t *testing.T) {
 	}
 	for name, test := range map[string]func(t *testing.T){
 		"store": func(t *testing.T) {
-			storetest.Run(t, func(t *testing.T) storetest.Harness {
-				clock := newClock()
-				c := Config{DSN: empty.take(t), Clock: clock.Now}
-				return storetest.Harness{
-					Store: openTest(t, c), Advance: clock.Advance,
-					Reopen: func(partitions int) (store.Store, error) {
-						// At another server than the one that was written to.
-						again := Config{DSN: at(t, c.DSN.Reveal(), g.Nodes[1]), Clock: clock.Now, Partitions: partitions}
-						s, err := Open(t.Context(), again)
-						if err != nil {
-							return nil, err // not a nil *Store in an interface
-						}
-						return s, nil
-					},
-				}
-			})
+			// Opened again at another server than the one that was written to.
+			suite(t, empty.take, func(dsn chat.Secret) chat.Secret { return at(t, dsn.Reveal(), g.Nodes[1]) })
 		},
-		"jobs": func(t *testing.T) {
-			jobtest.Run(t, func(t *testing.T) jobtest.Harness {
-				clock := newClock()
-				s := openTest(t, Config{DSN: empty.take(t), Clock: clock.Now})
-				return jobtest.Harness{
-					Store: s, Advance: clock.Advance,
-					Settle: func(t *testing.T) { storetest.Settle(t, s) },
-				}
-			})
-		},
-		"many at one":            func(t *testing.T) { busy(t, openAt(t, 0, 0, 0)) },
-		"many at each":           func(t *testing.T) { busy(t, openAt(t, 0, 1, 2)) },
+		"jobs":                   func(t *testing.T) { jobs(t, empty.take) },
+		"many at one":            func(t *testing.T) { busy(t, openAt(t, 0, 0, 0), 200) },
+		"many at each":           func(t *testing.T) { busy(t, openAt(t, 0, 1, 2), 200) },
 		"opened while told":      func(t *testing.T) { testOpenedWhileTold(t, openAt(t, 0, 1)) },
 		"late COMMIT is found":   func(t *testing.T) { testLateCommit(t, g, afterLook) },
 		"late COMMIT is refused": func(t *testing.T) { testLateCommit(t, g, beforeAgain) },
@@ -76,11 +50,6 @@ func TestGalera(t *testing.T) {
 			test(t)
 		})
 	}
-}
-
-func busy(t *testing.T, nodes []*Store) {
-	l := newLoad(t, nodes)
-	l.run(func() { l.await(200) })
 }
 
 // emptyDatabases are used again, since it takes a cluster long to make tables.

@@ -86,6 +86,16 @@ func (l *load) run(meanwhile func()) {
 	}
 }
 
+// busy has nodes do so while nothing happens to their database.
+func busy(t *testing.T, nodes []*Store, jobs int64) {
+	t.Helper()
+	l := newLoad(t, nodes)
+	l.run(func() { l.await(jobs) })
+	if again := l.published.again + l.told.again; l.away > 0 || again > 0 {
+		t.Errorf("%d times the database was away, %d events came again", l.away, again)
+	}
+}
+
 // await waits until so many more jobs were made.
 func (l *load) await(more int64) {
 	l.t.Helper()
@@ -244,9 +254,7 @@ func (l *load) publish() {
 			l.t.Errorf("read the outbox: %v", err)
 			return
 		}
-		l.mu.Lock()
 		l.published.see(es)
-		l.mu.Unlock()
 		known, err := l.insist(func() error { return s.MarkPublished(ctx, es) })
 		if err != nil {
 			l.t.Errorf("mark what is published: %v", err)

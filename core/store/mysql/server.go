@@ -52,7 +52,7 @@ const leastPacket = 16 << 20
 // checkServer refuses a server that would not keep what Skadi relies on, and
 // warns of what will be in the way later.
 func (s *Store) checkServer(ctx context.Context) error {
-	var says, mode, isolation string
+	var says, mode string
 	var packet, step int64
 	const ask = `SELECT VERSION(), @@SESSION.sql_mode, @@SESSION.max_allowed_packet, @@SESSION.auto_increment_increment`
 	if _, err := s.row(ctx, ask, nil, &says, &mode, &packet, &step); err != nil {
@@ -74,12 +74,11 @@ func (s *Store) checkServer(ctx context.Context) error {
 	case !strings.Contains(mode, "STRICT_ALL_TABLES"):
 		return fmt.Errorf("the server does not keep sql_mode strict (it is %q): whatever sets it, such as a proxy or init_connect, must leave it alone", mode)
 	}
-	// The name of the variable is another one in MariaDB before 11.1.
-	if _, err := s.row(ctx, `SELECT @@SESSION.tx_isolation`, nil, &isolation); number(err) != 0 {
-		if _, err = s.row(ctx, `SELECT @@SESSION.transaction_isolation`, nil, &isolation); err != nil {
-			return err
-		}
-	} else if err != nil {
+	isolation, err := s.variable(ctx, "tx_isolation") // its only name in MariaDB before 11.1
+	if err == nil && isolation == "" {
+		_, err = s.row(ctx, `SELECT @@transaction_isolation`, nil, &isolation)
+	}
+	if err != nil {
 		return err
 	}
 	if isolation != "READ-COMMITTED" {
@@ -106,6 +105,19 @@ func (s *Store) checkBinlog(ctx context.Context) error {
 		return fmt.Errorf("%w: the server writes its binary log by statement: set binlog_format=ROW there", job.ErrUnavailable)
 	}
 	return nil
+}
+
+// variable reads a variable of the session, or else of the server; "" is one
+// that it does not have.
+func (s *Store) variable(ctx context.Context, name string) (value string, err error) {
+	_, err = s.row(ctx, `SELECT @@`+name, nil, &value)
+	if number(err) != 0 && !isLost(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	return value, nil
 }
 
 // checkSchema refuses a schema that this program cannot use, and tables of

@@ -8,8 +8,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letserverrun/skadi/core/chat"
-	"github.com/letserverrun/skadi/core/job/jobtest"
-	"github.com/letserverrun/skadi/core/store/storetest"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -55,16 +53,4 @@ func openTest(t testing.TB, c Config) *Store {
 		}
 	})
 	return s
-}
-
-func TestJobs(t *testing.T) {
-	t.Parallel()
-	jobtest.Run(t, func(t *testing.T) jobtest.Harness {
-		clock := newClock()
-		s := openTest(t, Config{Clock: clock.Now})
-		return jobtest.Harness{
-			Store: s, Advance: clock.Advance,
-			Settle: func(t *testing.T) { storetest.Settle(t, s) },
-		}
-	})
 }
