@@ -93,7 +93,7 @@ func serve(ctx context.Context, cfg *config.Config, adapters map[string]chat.Fac
 	listeners.open(api)
 	beside.Go(func() { r.onSignal(in, hangups) })
 	v := currentVersion()
-	log.Info("serving", "address", listeners.main.URL(), "node", n.registry.Self().ID, "version", v.Version, "commit", v.Commit)
+	log.Info("serving", append(listeners.addresses(), "node", n.registry.Self().ID, "version", v.Version, "commit", v.Commit)...)
 	defer context.AfterFunc(first, func() { log.Info("stopping: nothing new is taken in") })()
 	select {
 	case err := <-served:
@@ -150,6 +150,14 @@ type listeners struct {
 	metrics *httpapi.Server // nil if metrics are served with the rest
 
 	mainGate, metricsGate httpapi.Gate
+}
+
+// addresses are where they listen, as the log tells it.
+func (l *listeners) addresses() []any {
+	if l.metrics == nil {
+		return []any{"address", l.main.URL()}
+	}
+	return []any{"address", l.main.URL(), "metrics", l.metrics.URL()}
 }
 
 // wait says for what the server waits.

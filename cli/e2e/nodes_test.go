@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -218,7 +217,7 @@ func TestWaitsForItsParts(t *testing.T) {
 	dsn := db.Database(t)
 	db.Kill()
 	redis.Kill()
-	addr := freeAddr(t)
+	addr := throwaway.Address(t)
 	p, file := startUnready(t, "listen: "+addr+"\n"+onMySQL(dsn)+onRedis(redis.Addr))
 	server := "http://" + addr
 	p.sees("waits for its database")
@@ -281,7 +280,7 @@ func TestWaitsForItsParts(t *testing.T) {
 // TestStopsWhileItWaits: a server without a database can be stopped.
 func TestStopsWhileItWaits(t *testing.T) {
 	t.Parallel()
-	p, _ := startUnready(t, "listen: 127.0.0.1:0\n"+onMySQL("u:hunter2@tcp("+freeAddr(t)+")/skadi"))
+	p, _ := startUnready(t, "listen: 127.0.0.1:0\n"+onMySQL("u:hunter2@tcp("+throwaway.Address(t)+")/skadi"))
 	log := p.sees("waits for its database")
 	contains(t, log, "store.dsn", "cannot be reached")
 	p.signal(syscall.SIGTERM)
@@ -356,17 +355,6 @@ func configFile(t *testing.T, text string) string {
 	file := t.TempDir() + "/skadi.yaml"
 	writeText(t, file, text)
 	return file
-}
-
-// freeAddr is an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // TestRollingUpgrade: a server goes on beside a newer one that only added to

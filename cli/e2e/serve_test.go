@@ -85,17 +85,15 @@ func TestServe(t *testing.T) {
 
 func TestServeShowsMetricsElsewhere(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	p, url, _ := startServe(t, "metrics: {listen: \"127.0.0.1:0\"}\n")
+	m := regexp.MustCompile(`"metrics":"(http://[0-9.:]+)"`).FindStringSubmatch(p.sees(`"msg":"serving"`))
+	if m == nil {
+		t.Fatalf("the log does not say where the metrics are:\n%s", p.out.text())
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	p, url, _ := startServe(t, "metrics: {listen: \""+addr+"\"}\n")
 	if status := get(t, url+"/metrics", "none"); status != http.StatusNotFound {
 		t.Errorf("metrics on the main address: %d", status)
 	}
-	if status := get(t, "http://"+addr+"/metrics", "none"); status != http.StatusOK {
+	if status := get(t, m[1]+"/metrics", "none"); status != http.StatusOK {
 		t.Errorf("metrics on their own address: %d", status)
 	}
 	p.signal(syscall.SIGINT)

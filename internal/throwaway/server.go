@@ -34,8 +34,8 @@ type server struct {
 	log *os.File
 }
 
-// launch makes a server and starts it. Of two that take the same free port at
-// the same time one ends at once; so it tries again.
+// launch makes a server and starts it. If it ends at once, somebody who is no
+// test may have taken its port meanwhile; so it tries again.
 func launch(make func(port int) (*server, error)) (*server, error) {
 	var failed error
 	for range 3 {

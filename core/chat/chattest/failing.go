@@ -134,7 +134,7 @@ func networkTrials() []trial {
 	passing := []chat.Class{chat.Temporary}
 	garbled := []chat.Class{chat.Temporary, chat.Permanent}
 	return []trial{
-		{name: "Network/refused", begin: func(t *testing.T, s *setup) { s.net.refuses(t) }, classes: passing},
+		{name: "Network/refused", begin: func(_ *testing.T, s *setup) { s.net.refuses() }, classes: passing},
 		{name: "Network/reset", begin: func(t *testing.T, s *setup) { s.net.resets(t) }, classes: passing},
 		{name: "Network/timeout", begin: func(t *testing.T, s *setup) { s.net.holds(t, shortly) }, classes: passing},
 		{name: "Network/truncated answer", begin: func(t *testing.T, s *setup) { s.net.truncates(t) }, classes: passing},

@@ -146,16 +146,9 @@ func (n *network) answersWith(t *testing.T, status int, header http.Header) {
 	})
 }
 
-// refuses has every connection refused.
-func (n *network) refuses(t *testing.T) {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	n.led("http", l.Addr().String(), 0)
-}
+// refuses has every connection refused: nobody serves tcpmux, and no other
+// test is given its port.
+func (n *network) refuses() { n.led("http", "127.0.0.1:1", 0) }
 
 // resets has every connection reset once the call is there.
 func (n *network) resets(t *testing.T) {
