@@ -49,9 +49,9 @@ func farOf(f chattest.Far) *far {
 // badCalls are what can be wrong with a call over HTTP.
 func badCalls() []chattest.Bad {
 	bad := func(name string, want int, do func(f *far) *http.Request) chattest.Bad {
-		return chattest.Bad{Name: name, Want: want, Do: func(t *testing.T, far chattest.Far) int {
+		return chattest.Bad{Name: name, Want: want, Do: func(_ *testing.T, far chattest.Far) int {
 			f := farOf(far)
-			status, _ := f.post(t, do(f))
+			status, _ := f.Call(do(f), slackWaits)
 			return status
 		}}
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,9 +37,9 @@ var places = []struct{ channel, thread, kind, command string }{
 // far is the workspace with one account that works in it.
 type far struct {
 	*workspace
-	mode string
-	host *httptest.Server // calls the adapter's handler
-	now  atomic.Pointer[Adapter]
+	chattest.Called[chat.Adapter] // as New made it
+	mode                          string
+	now                           atomic.Pointer[Adapter] // what is in it
 
 	saidMu sync.Mutex
 	said   map[chattest.Message][]delivery
@@ -75,10 +74,6 @@ func startFar(mode string) func(*testing.T, chat.Env) chattest.Far {
 	return func(t *testing.T, env chat.Env) chattest.Far {
 		f := &far{mode: mode, workspace: startWorkspace(t, env.Clock), said: map[chattest.Message][]delivery{}}
 		f.Restart(t, env)
-		f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			pushed{f.now.Load()}.Handler().ServeHTTP(w, r)
-		}))
-		t.Cleanup(f.host.Close)
 		return f
 	}
 }
@@ -108,14 +103,8 @@ func (f *far) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	}
 	a.stagger, a.parting = 0, 5*time.Millisecond
 	f.now.Store(a)
+	f.Put(t, made)
 	return made
-}
-
-func (f *far) Adapter() chat.Adapter {
-	if f.mode == ModeHTTP {
-		return pushed{f.now.Load()}
-	}
-	return f.now.Load()
 }
 
 // Lock implements chattest.Locks.
@@ -227,24 +216,6 @@ func (f *far) Request(_ *testing.T, m chattest.Message) *http.Request {
 	return f.request(f.deliveries(m)[0], f.clock())
 }
 
-// post makes a call to the adapter; the status is 0 if it was not answered in
-// time.
-func (f *far) post(t *testing.T, r *http.Request) (status int, body string) {
-	t.Helper()
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: slackWaits, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = answer.Body.Close() }()
-	all, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return 0, ""
-	}
-	return answer.StatusCode, string(all)
-}
-
 // deliver delivers something and returns the status of the answer, with its
 // body. Over Socket Mode an acknowledgement is 200 and nothing is 0.
 func (f *far) deliver(t *testing.T, d delivery) (status int, body string) {
@@ -256,7 +227,8 @@ func (f *far) deliver(t *testing.T, d delivery) (status int, body string) {
 func (f *far) deliverFor(t *testing.T, d delivery, patience time.Duration) (status int, body string) {
 	t.Helper()
 	if f.mode == ModeHTTP {
-		return f.post(t, f.request(d, f.clock()))
+		status, answer := f.Call(f.request(d, f.clock()), slackWaits)
+		return status, string(answer)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()

@@ -72,15 +72,15 @@ func jwkOf(key *rsa.PrivateKey, kid string, endorsements ...string) map[string]a
 
 // microsoft is the far side: the keys, the login, and the Bot Connector.
 type microsoft struct {
-	clock     chat.Clock
-	srv, host *httptest.Server
+	chattest.Called[*Adapter]
+	clock chat.Clock
+	srv   *httptest.Server
 
-	mu      sync.Mutex
-	adapter *Adapter
-	locked  bool
-	n       int
-	said    map[chattest.Message]map[string]any
-	posts   []post
+	mu     sync.Mutex
+	locked bool
+	n      int
+	said   map[chattest.Message]map[string]any
+	posts  []post
 	// metadata and keys are what is served; fetched counts what was.
 	metadata       any
 	keys           []map[string]any
@@ -135,20 +135,8 @@ func (f *microsoft) config() Config {
 func startMicrosoft(t *testing.T, env chat.Env) chattest.Far {
 	f := newMicrosoft(t, env.Clock)
 	f.Restart(t, env)
-	f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.get().Handler().ServeHTTP(w, r)
-	}))
-	t.Cleanup(f.host.Close)
 	return f
 }
-
-func (f *microsoft) get() *Adapter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.adapter
-}
-
-func (f *microsoft) Adapter() chat.Adapter { return f.get() }
 
 func (f *microsoft) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	t.Helper()
@@ -156,9 +144,7 @@ func (f *microsoft) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.adapter = a
+	f.Put(t, a)
 	return a
 }
 
@@ -242,27 +228,12 @@ func (f *microsoft) connector(answer func(int, any), r *http.Request) {
 	}
 }
 
-// deliver makes a call to the adapter, and returns the status and the body of
-// the answer; 0 if there was none in time.
-func (f *microsoft) deliver(t *testing.T, r *http.Request) (status int, body []byte) {
-	t.Helper()
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: teamsWaits, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, nil
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, _ = io.ReadAll(answer.Body)
-	return answer.StatusCode, body
-}
-
 // receipt delivers an activity. What the bot says in the meantime is what the
 // asker is told.
 func (f *microsoft) receipt(t *testing.T, a map[string]any) chattest.Receipt {
 	t.Helper()
 	before := len(f.sent())
-	status, body := f.deliver(t, f.request(encoded(a)))
+	status, body := f.Call(f.request(encoded(a)), teamsWaits)
 	r := chattest.Receipt{Taken: status >= 200 && status < 300, Told: string(body)}
 	for _, p := range f.sent()[before:] {
 		r.Told += string(p.body)

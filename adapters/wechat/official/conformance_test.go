@@ -26,7 +26,7 @@ func harness(plain bool) chattest.Harness {
 		Start: func(t *testing.T, env chat.Env) chattest.Far {
 			f := newWeChat(t, env.Clock)
 			f.plain = plain
-			f.begin(t, env)
+			f.Restart(t, env)
 			return f
 		},
 		Conversations: 1, People: 2, Ways: []string{"voice", "menu"},
@@ -52,7 +52,7 @@ func badCalls() []chattest.Bad {
 	bad := func(name string, want int, do func(f *weChat) *http.Request) chattest.Bad {
 		return chattest.Bad{Name: name, Want: want, Do: func(_ *testing.T, far chattest.Far) int {
 			f := far.(*weChat)
-			status, _ := f.deliver(do(f))
+			status, _ := f.Call(do(f), weChatWaits)
 			return status
 		}}
 	}

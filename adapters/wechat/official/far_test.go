@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,15 +37,15 @@ func openID(p int) string { return fmt.Sprintf("oPerson_%d-of_WeChat000000", p) 
 // weChat is the far side: it calls the account, gives tokens and takes
 // customer-service messages. It is written from Tencent's documentation alone.
 type weChat struct {
-	clock     chat.Clock
-	srv, host *httptest.Server
+	chattest.Called[*Adapter]
+	clock chat.Clock
+	srv   *httptest.Server
 
-	mu      sync.Mutex
-	adapter *Adapter
-	locked  bool
-	plain   bool
-	n       int
-	said    map[chattest.Message]string
+	mu     sync.Mutex
+	locked bool
+	plain  bool
+	n      int
+	said   map[chattest.Message]string
 	// loggedIn is closed once the account has got a token.
 	loggedIn chan struct{}
 	// tokens counts those that were given; only the newest is good.
@@ -76,23 +75,6 @@ func (f *weChat) config() Config {
 	return cfg
 }
 
-func (f *weChat) begin(t *testing.T, env chat.Env) {
-	t.Helper()
-	f.Restart(t, env)
-	f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.get().Handler().ServeHTTP(w, r)
-	}))
-	t.Cleanup(f.host.Close)
-}
-
-func (f *weChat) get() *Adapter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.adapter
-}
-
-func (f *weChat) Adapter() chat.Adapter { return f.get() }
-
 func (f *weChat) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	t.Helper()
 	a, err := New(f.config(), env)
@@ -100,9 +82,7 @@ func (f *weChat) Restart(t *testing.T, env chat.Env) chat.Adapter {
 		t.Fatal(err)
 	}
 	a.patience = 0
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.adapter = a
+	f.Put(t, a)
 	return a
 }
 
@@ -230,23 +210,6 @@ func (f *weChat) written(m chattest.Message) string {
 	return message
 }
 
-// deliver makes a call to the adapter, and returns the status and the body of
-// the answer; 0 if there was none in time.
-func (f *weChat) deliver(r *http.Request) (status int, body []byte) {
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: weChatWaits, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, nil
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, err = io.ReadAll(answer.Body)
-	if err != nil {
-		return 0, nil
-	}
-	return answer.StatusCode, body
-}
-
 // passive reads the text that answers within a call; empty for success.
 func (f *weChat) passive(t *testing.T, body []byte) string {
 	t.Helper()
@@ -271,7 +234,7 @@ func (f *weChat) passive(t *testing.T, body []byte) string {
 
 func (f *weChat) receipt(t *testing.T, message string) chattest.Receipt {
 	t.Helper()
-	status, body := f.deliver(f.request(message))
+	status, body := f.Call(f.request(message), weChatWaits)
 	if status != http.StatusOK {
 		return chattest.Receipt{}
 	}

@@ -55,14 +55,14 @@ func running(t *testing.T, take inbox, change ...func(*weChat)) *weChat {
 	for _, c := range change {
 		c(f)
 	}
-	f.begin(t, chat.Env{
+	f.Restart(t, chat.Env{
 		Account: chattest.Account, Inbox: take, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
 		HTTP: &http.Client{Transport: transport}, KV: kept, Lease: kept,
 	})
-	f.adapter.patience = 4 * time.Second
+	f.Now().patience = 4 * time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- f.adapter.Run(ctx) }()
+	go func() { done <- f.Now().Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -84,7 +84,7 @@ func answering(t *testing.T, f **weChat, texts ...string) inbox {
 		}
 		sending.Go(func() {
 			for _, text := range texts {
-				if _, err := (*f).get().Send(context.WithoutCancel(t.Context()), chat.Outbound{ID: m.ID + text, To: m.Conversation, Text: text}); err != nil {
+				if _, err := (*f).Now().Send(context.WithoutCancel(t.Context()), chat.Outbound{ID: m.ID + text, To: m.Conversation, Text: text}); err != nil {
 					t.Errorf("Send: %v", err)
 				}
 			}
@@ -164,7 +164,7 @@ func TestALaterCallTakesTheAnswer(t *testing.T) {
 		go func() { told <- f.receipt(t, m) }()
 		<-came
 	}
-	if _, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello there"}); err != nil {
+	if _, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello there"}); err != nil {
 		t.Fatal(err)
 	}
 	texts := []string{(<-told).Told, (<-told).Told}
@@ -240,7 +240,7 @@ func TestAnswersAreForgotten(t *testing.T) {
 func TestGreeting(t *testing.T) {
 	t.Parallel()
 	f := running(t, func(chat.Inbound) error { return errors.New("nothing is to be stored") })
-	f.get().cfg.Greeting = "Welcome <a href=\"https://example.com\">here</a>"
+	f.Now().cfg.Greeting = "Welcome <a href=\"https://example.com\">here</a>"
 	if r := f.Join(t, 0); !r.Taken || r.Told != "Welcome <\u200ba href=\"https://example.com\">here<\u200b/a>" {
 		t.Errorf("who follows is told %+v", r)
 	}
@@ -253,7 +253,7 @@ func TestOneNewTokenIsEnough(t *testing.T) {
 	f = running(t, func(m chat.Inbound) error { ref = m.Conversation; return errors.New("away") })
 	f.Say(t, hello)
 	f.expire()
-	if _, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello"}); err != nil {
+	if _, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello"}); err != nil {
 		t.Fatal(err)
 	}
 	if n := f.given(); n != 3 { // the test spent one
@@ -270,13 +270,13 @@ func TestCodes(t *testing.T) {
 		45015: chat.Shut, 45047: chat.Shut, 40003: chat.Gone, 43004: chat.Gone, 48001: chat.Auth, -1: chat.Temporary, 45009: chat.RateLimited,
 	} {
 		f.fails(code)
-		_, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello"})
+		_, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: ref, Text: "hello"})
 		if se := chat.Classify(err); err == nil || se.Class != want {
 			t.Errorf("%d: %v, want %s", code, err, want)
 		}
 	}
 	for _, broken := range []chat.ConversationRef{{Key: "a"}, {Key: "a", Data: []byte("{}")}, {Key: "a", Data: []byte("[")}} {
-		if _, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: broken, Text: "x"}); chat.Classify(err).Class != chat.Permanent {
+		if _, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: broken, Text: "x"}); chat.Classify(err).Class != chat.Permanent {
 			t.Errorf("%s: %v", broken.Data, err)
 		}
 	}

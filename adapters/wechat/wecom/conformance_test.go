@@ -69,7 +69,7 @@ func badCalls() []chattest.Bad {
 	bad := func(name string, want int, do func(f *weCom) *http.Request) chattest.Bad {
 		return chattest.Bad{Name: name, Want: want, Do: func(_ *testing.T, far chattest.Far) int {
 			f := far.(*weCom)
-			status, _ := f.deliver(do(f))
+			status, _ := f.Call(do(f), weComWaits)
 			return status
 		}}
 	}

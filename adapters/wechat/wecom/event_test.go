@@ -48,7 +48,7 @@ func (h *host) fuzzed() chat.Env {
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	f, _ := start(t)
-	a := f.get()
+	a := f.Now()
 	base := event{from: "Ada", kind: typeEvent, event: eventMenu, key: "help", agent: farAgent}
 	others := map[string]func(e *event){
 		"another key":    func(e *event) { e.key = "agents" },
@@ -94,14 +94,14 @@ func TestCallbacks(t *testing.T) {
 		}
 		e, err := eventOf(raw)
 		if err == nil {
-			err = f.get().forUs(e)
+			err = f.Now().forUs(e)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
 		got := []byte("nothing that anybody asks")
-		if m, ok := f.get().inbound(e); ok {
+		if m, ok := f.Now().inbound(e); ok {
 			m.At = m.At.UTC()
 			if got, err = json.MarshalIndent(m, "", "  "); err != nil {
 				t.Fatal(err)

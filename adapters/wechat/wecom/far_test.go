@@ -38,15 +38,15 @@ var far = envelopetest.Far{Token: farWord, EncodingAESKey: farKey, ID: farCorp}
 // weCom is the far side: it calls the application, gives tokens and takes
 // messages. It is written from Tencent's documentation alone.
 type weCom struct {
-	clock     chat.Clock
-	srv, host *httptest.Server
-	markdown  bool
+	chattest.Called[*Adapter]
+	clock    chat.Clock
+	srv      *httptest.Server
+	markdown bool
 
-	mu      sync.Mutex
-	adapter *Adapter
-	locked  bool
-	n       int
-	said    map[chattest.Message]string
+	mu     sync.Mutex
+	locked bool
+	n      int
+	said   map[chattest.Message]string
 	// tokens counts those that were given; only the newest is good.
 	tokens   int
 	loggedIn chan struct{}
@@ -79,20 +79,8 @@ func startWeCom(t *testing.T, env chat.Env) *weCom {
 	t.Helper()
 	f := newWeCom(t, env.Clock)
 	f.Restart(t, env)
-	f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.get().Handler().ServeHTTP(w, r)
-	}))
-	t.Cleanup(f.host.Close)
 	return f
 }
-
-func (f *weCom) get() *Adapter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.adapter
-}
-
-func (f *weCom) Adapter() chat.Adapter { return f.get() }
 
 func (f *weCom) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	t.Helper()
@@ -103,9 +91,7 @@ func (f *weCom) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.adapter = a
+	f.Put(t, a)
 	return a
 }
 
@@ -305,22 +291,6 @@ func (f *weCom) event(name, more string) string {
 	return f.message("<MsgType>" + envelopetest.CDATA("event") + "</MsgType><Event>" + envelopetest.CDATA(name) + "</Event>" + more)
 }
 
-// deliver makes a call to the adapter, and returns the answer; status 0 if there
-// was none in time.
-func (f *weCom) deliver(r *http.Request) (status int, body []byte) {
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: weComWaits, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, nil
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if body, err = io.ReadAll(answer.Body); err != nil {
-		return 0, nil
-	}
-	return answer.StatusCode, body
-}
-
 // receipt delivers a message once Run has logged in, so that its login does not
 // meet the trouble that a test makes.
 func (f *weCom) receipt(t *testing.T, message string) chattest.Receipt {
@@ -330,7 +300,7 @@ func (f *weCom) receipt(t *testing.T, message string) chattest.Receipt {
 	case <-time.After(weComWaits):
 		t.Error("the application does not log in")
 	}
-	status, body := f.deliver(f.request(message))
+	status, body := f.Call(f.request(message), weComWaits)
 	if status == http.StatusOK && len(body) > 0 {
 		var m struct {
 			ToUserName, FromUserName, MsgType string

@@ -197,7 +197,7 @@ func TestOnTheWire(t *testing.T) {
 				t.Parallel()
 				f, _ := start(t, func(f *weCom) { f.markdown = kind == "markdown" })
 				m.To = to(farMember)
-				ref, err := f.get().Send(t.Context(), m)
+				ref, err := f.Now().Send(t.Context(), m)
 				if err != nil || ref.ID != "msg-1" {
 					t.Fatalf("Send: %+v, %v", ref, err)
 				}
@@ -219,10 +219,10 @@ func TestSplit(t *testing.T) {
 	m := chat.Outbound{ID: "long", To: to(farMember), Text: strings.Repeat("\x01世", 500)} // 4 and 3 bytes
 	good := map[string]any{"errcode": 0, "errmsg": "ok", "msgid": "first"}
 	f.answersWith(good, fault(-1, "system busy"))
-	if _, err := f.get().Send(t.Context(), m); chat.Classify(err).Class != chat.Temporary {
+	if _, err := f.Now().Send(t.Context(), m); chat.Classify(err).Class != chat.Temporary {
 		t.Fatalf("Send: %v", err)
 	}
-	ref, err := f.get().Send(t.Context(), m)
+	ref, err := f.Now().Send(t.Context(), m)
 	if err != nil || ref.ID != "first" {
 		t.Fatalf("the second try: %+v, %v", ref, err)
 	}
@@ -234,7 +234,7 @@ func TestSplit(t *testing.T) {
 	if !strings.HasSuffix(all, rest) || len(rest) >= len(all) || len(rest) < len(all)-2048 {
 		t.Errorf("after the first part came %d of %d bytes", len(rest), len(all))
 	}
-	if _, err := f.get().Send(t.Context(), m); err != nil {
+	if _, err := f.Now().Send(t.Context(), m); err != nil {
 		t.Error(err)
 	}
 	if n := len(f.sent()); n != 1 {
@@ -248,7 +248,7 @@ func TestPace(t *testing.T) {
 	t.Parallel()
 	f, h := start(t)
 	send := func(id string) error {
-		_, err := f.get().Send(t.Context(), chat.Outbound{ID: id, To: to(farMember), Text: "hello"})
+		_, err := f.Now().Send(t.Context(), chat.Outbound{ID: id, To: to(farMember), Text: "hello"})
 		return err
 	}
 	for range 30 {
@@ -262,10 +262,10 @@ func TestPace(t *testing.T) {
 		t.Fatalf("the 31st message: %v after %s", se, se.RetryAfter)
 	}
 	// Capitals in an ID make no other member.
-	if _, err := f.get().Send(t.Context(), chat.Outbound{To: to(strings.ToUpper(farMember)), Text: "hello"}); chat.Classify(err).Class != chat.RateLimited {
+	if _, err := f.Now().Send(t.Context(), chat.Outbound{To: to(strings.ToUpper(farMember)), Text: "hello"}); chat.Classify(err).Class != chat.RateLimited {
 		t.Errorf("the same member in capitals: %v", err)
 	}
-	if _, err := f.get().Send(t.Context(), chat.Outbound{To: to("somebody"), Text: "hello"}); chat.Classify(err).Class != chat.Gone {
+	if _, err := f.Now().Send(t.Context(), chat.Outbound{To: to("somebody"), Text: "hello"}); chat.Classify(err).Class != chat.Gone {
 		t.Errorf("somebody else: %v", err)
 	}
 	h.forward(se.RetryAfter)
@@ -279,11 +279,11 @@ func TestReferencesOfOthers(t *testing.T) {
 	f, _ := start(t)
 	for _, data := range []string{"", "null", "{}", `{"user":"@all"}`, `{"user":"ada|bob"}`, `{"user":"ada bob"}`, `{"user":7}`} {
 		m := chat.Outbound{ID: "a", To: chat.ConversationRef{Data: []byte(data)}, Text: "hello"}
-		if _, err := f.get().Send(t.Context(), m); chat.Classify(err).Class != chat.Permanent {
+		if _, err := f.Now().Send(t.Context(), m); chat.Classify(err).Class != chat.Permanent {
 			t.Errorf("%s: %v", data, err)
 		}
 	}
-	if _, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: to(farMember), Text: "\n"}); chat.Classify(err).Class != chat.Permanent {
+	if _, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: to(farMember), Text: "\n"}); chat.Classify(err).Class != chat.Permanent {
 		t.Errorf("an empty message: %v", err)
 	}
 	if n := len(f.sent()); n != 0 {
@@ -295,9 +295,9 @@ func TestReferencesOfOthers(t *testing.T) {
 func TestTokenIsRenewedOnce(t *testing.T) {
 	t.Parallel()
 	f, h := start(t)
-	first := f.get()
+	first := f.Now()
 	f.Restart(t, h.env(t))
-	nodes := []*Adapter{first, f.get()}
+	nodes := []*Adapter{first, f.Now()}
 	if _, err := first.Send(t.Context(), chat.Outbound{ID: "a", To: to(farMember), Text: "hello"}); err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestClick(t *testing.T) {
 	f, h := start(t)
 	m := outbounds["approval"]
 	m.To = to(farMember)
-	if _, err := f.get().Send(t.Context(), m); err != nil {
+	if _, err := f.Now().Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -369,7 +369,7 @@ func TestAddressIsTested(t *testing.T) {
 	q.Set("echostr", echo)
 	get := func(q url.Values) (int, string) {
 		w := httptest.NewRecorder()
-		f.get().Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/callback?"+q.Encode(), http.NoBody))
+		f.Now().Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/callback?"+q.Encode(), http.NoBody))
 		body, _ := io.ReadAll(w.Body)
 		return w.Code, string(body)
 	}
@@ -412,7 +412,7 @@ func TestErrorsSayHowToMend(t *testing.T) {
 		// A gateway may repeat the call.
 		says := func(token string) map[string]any { return fault(int(code), strings.Repeat("x", 195)+" "+token) }
 		f.answersWith(says("t0ken-2"), says("t0ken-3"))
-		_, err := f.get().Send(t.Context(), chat.Outbound{ID: "a", To: to(farMember), Text: "hello"})
+		_, err := f.Now().Send(t.Context(), chat.Outbound{ID: "a", To: to(farMember), Text: "hello"})
 		var se *chat.SendError
 		if !errors.As(err, &se) || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%d: %v", code, err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -25,9 +24,9 @@ const pagerWait = time.Second
 // board is the far side of a pager: three conversations, one of them a thread,
 // and two people.
 type board struct {
+	chattest.Called[*pager]
 	fault string
-	adapter
-	srv, host *httptest.Server
+	srv   *httptest.Server
 
 	mu     sync.Mutex
 	n      int
@@ -37,25 +36,6 @@ type board struct {
 	gone   map[int]bool // which of them were deleted
 }
 
-// adapter is what calls to the host go to, which a restart replaces.
-type adapter struct {
-	mu  sync.Mutex
-	now *pager
-}
-
-func (a *adapter) set(p *pager) *pager {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.now = p
-	return p
-}
-
-func (a *adapter) get() *pager {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.now
-}
-
 var places = []pagerRef{{"R1", ""}, {"R1", "T1"}, {"R2", ""}}
 
 func startBoard(fault string) func(*testing.T, chat.Env) chattest.Far {
@@ -63,20 +43,15 @@ func startBoard(fault string) func(*testing.T, chat.Env) chattest.Far {
 		b := &board{fault: fault, said: map[chattest.Message]pagerEvent{}, gone: map[int]bool{}}
 		b.srv = httptest.NewServer(http.HandlerFunc(b.serve))
 		t.Cleanup(b.srv.Close)
-		b.set(newPager(env, b.srv.URL, fault))
-		b.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			b.get().Handler().ServeHTTP(w, r)
-		}))
-		b.host.Config.ErrorLog = nil
-		t.Cleanup(b.host.Close)
+		b.Restart(t, env)
 		return b
 	}
 }
 
-func (b *board) Adapter() chat.Adapter { return b.get() }
-
-func (b *board) Restart(_ *testing.T, env chat.Env) chat.Adapter {
-	return b.set(newPager(env, b.srv.URL, b.fault))
+func (b *board) Restart(t *testing.T, env chat.Env) chat.Adapter {
+	p := newPager(env, b.srv.URL, b.fault)
+	b.Put(t, p)
+	return p
 }
 
 func (b *board) Lock(_ *testing.T, locked bool) {
@@ -149,24 +124,10 @@ func (b *board) signed(raw []byte, at time.Time) *http.Request {
 	return r
 }
 
-// deliver makes a call to the adapter, and returns the status and the text of
-// the answer; 0 if there was none in time.
-func (b *board) deliver(r *http.Request) (int, string) {
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", b.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: pagerWait, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = answer.Body.Close() }()
-	text, _ := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(text)
-}
-
 func (b *board) receipt(e pagerEvent) chattest.Receipt {
-	status, text := b.deliver(b.request(e, time.Now()))
+	status, body := b.Call(b.request(e, time.Now()), pagerWait)
 	final := e.Kind == "command" || e.Kind == "click" // is never delivered again
-	return chattest.Receipt{Taken: status == http.StatusOK || final, Told: text}
+	return chattest.Receipt{Taken: status == http.StatusOK || final, Told: string(body)}
 }
 
 func (b *board) Say(_ *testing.T, m chattest.Message) chattest.Receipt { return b.receipt(b.event(m)) }

@@ -27,6 +27,7 @@
 // not have are skipped and say why; `go test -v` shows them. What an adapter plainly
 // has, its harness may not leave out: that is checked first. The suite starts a far
 // side for each of its tests, so starting one must be cheap.
+// [Called] serves an adapter that its far side calls over HTTP.
 //
 // # What it checks
 //

@@ -18,7 +18,7 @@ func pagerHarness(fault string) chattest.Harness {
 	bad := func(name string, want int, do func(b *board) *http.Request) chattest.Bad {
 		return chattest.Bad{Name: name, Want: want, Do: func(_ *testing.T, f chattest.Far) int {
 			b := f.(*board)
-			status, _ := b.deliver(do(b))
+			status, _ := b.Call(do(b), pagerWait)
 			return status
 		}}
 	}

@@ -20,7 +20,7 @@ func setup(t *testing.T) (*mattermost, *Adapter) {
 		Account: chattest.Account, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
 		HTTP: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}},
 	})
-	return f, f.get()
+	return f, f.Now()
 }
 
 func TestNothingLeavesTheFence(t *testing.T) {

@@ -42,11 +42,11 @@ type farPost struct {
 // mattermost is the far side: the REST API, and webhooks that go out. It is
 // written with no code of the adapter's.
 type mattermost struct {
-	srv, host *httptest.Server
-	clock     chat.Clock
+	chattest.Called[*Adapter]
+	srv   *httptest.Server
+	clock chat.Clock
 
 	mu      sync.Mutex
-	adapter *Adapter
 	locked  bool
 	fail    http.HandlerFunc // answers every call, if set
 	posts   map[string]*farPost
@@ -71,10 +71,6 @@ func newMattermost(t *testing.T, env chat.Env) *mattermost {
 	}
 	f.srv = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.srv.Close)
-	f.host = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.get().Handler().ServeHTTP(w, r)
-	}))
-	t.Cleanup(f.host.Close)
 	f.Restart(t, env)
 	f.add(&farPost{user: personID(0), channel: channelID(inThread), message: "long ago"})
 	return f
@@ -87,23 +83,13 @@ func (f *mattermost) config() Config {
 	}
 }
 
-func (f *mattermost) get() *Adapter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.adapter
-}
-
-func (f *mattermost) Adapter() chat.Adapter { return f.get() }
-
 func (f *mattermost) Restart(t *testing.T, env chat.Env) chat.Adapter {
 	t.Helper()
 	a, err := New(f.config(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.adapter = a
+	f.Put(t, a)
 	return a
 }
 
@@ -279,18 +265,12 @@ func requestOf(way string, v url.Values) *http.Request {
 
 // deliver makes a call to the adapter. What it answers may become a post.
 func (f *mattermost) deliver(r *http.Request) (status int, told string) {
-	r.URL.Scheme, r.URL.Host, r.RequestURI = "http", f.host.Listener.Addr().String(), ""
-	client := http.Client{Timeout: mattermostWaits, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = answer.Body.Close() }()
+	status, body := f.Call(r, mattermostWaits)
 	var said struct {
 		Text string `json:"text"`
 	}
-	_ = json.NewDecoder(answer.Body).Decode(&said)
-	return answer.StatusCode, said.Text
+	_ = json.Unmarshal(body, &said)
+	return status, said.Text
 }
 
 func (f *mattermost) receipt(r *http.Request) chattest.Receipt {
