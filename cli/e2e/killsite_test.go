@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,12 +55,7 @@ type killSite struct {
 
 // victim is a process that is killed and started anew.
 type victim struct {
-	name  string // of the program
-	label string
-	args  []string
-	env   []string
-	cmd   *exec.Cmd
-	log   *os.File
+	*programs.Program
 	kills int
 }
 
@@ -77,8 +71,7 @@ times: {check_in: 1s, offline: 4s, offer: 2s, no_result: 5m}
 `, addr, filepath.Join(dir, "skadi.db")))
 	admin := strings.TrimSpace(skadi(t, "tokens", "create", "test", "--role", "admin", "-c", config).expect(t, 0).stdout)
 	ghost := strings.TrimSpace(skadi(t, "agents", "create", "ghost", "-c", config).expect(t, 0).stdout)
-	env := environment(t, nil)
-	s.add("server", dir, env, "skadi", "serve", "-c", config)
+	s.add(dir, "server", "skadi", "serve", "-c", config)
 
 	script := filepath.Join(dir, "run.sh")
 	write(t, script, killScript)
@@ -91,28 +84,23 @@ times: {check_in: 1s, offline: 4s, offer: 2s, no_result: 5m}
 		write(t, filepath.Join(home, "token"), token)
 		own := filepath.Join(home, "agentd.yaml")
 		write(t, own, fmt.Sprintf(killAgentConfig, addr, filepath.Join(home, "state"), script, s.runs))
-		s.add(name, home, env, "agentd", "run", "-c", own)
+		s.add(home, name, "agentd", "run", "-c", own)
 	}
-	t.Cleanup(s.end)
 	s.client = client(t, addr, admin)
 	s.start(addr, ghost)
 	return s
 }
 
-func (s *killSite) add(label, dir string, env []string, name string, args ...string) {
+func (s *killSite) add(dir, name string, argv ...string) {
 	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.victims = append(s.victims, &victim{name: name, label: label, args: args, env: env, log: log})
+	s.victims = append(s.victims, &victim{Program: programs.New(s.t, dir, name, argv...)})
 }
 
 // start starts everything and waits until every agent has checked in.
 func (s *killSite) start(addr, ghost string) {
 	s.t.Helper()
 	for _, v := range s.victims {
-		programs.Must(s.t, v.start())
+		v.Start()
 	}
 	none := 0
 	g := client(s.t, addr, ghost)
@@ -120,15 +108,7 @@ func (s *killSite) start(addr, ghost string) {
 		_, err := g.Poll(ctx, agentapi.PollRequest{Max: &none})
 		return err
 	})
-	programs.Eventually(s.t, "the agents to be online", func(ctx context.Context) error {
-		agents, err := s.client.Agents(ctx)
-		for _, a := range agents {
-			if !a.Online {
-				err = errors.Join(err, fmt.Errorf("%s is offline", a.Name))
-			}
-		}
-		return err
-	})
+	programs.Online(s.t, s.client, killAgents...)
 }
 
 // killing kills one process after the other at random moments and starts it
@@ -138,10 +118,10 @@ func (s *killSite) killing(count int, random *rand.Rand) {
 	for range count {
 		programs.Pause(s.t.Context(), leastLife+time.Duration(random.Int64N(int64(mostLife-leastLife))))
 		v := s.victims[random.IntN(len(s.victims))]
-		programs.Must(s.t, v.kill())
+		v.Kill()
 		v.kills++
 		programs.Pause(s.t.Context(), time.Duration(random.Int64N(int64(mostDown))))
-		programs.Must(s.t, v.start())
+		v.Start()
 	}
 }
 
@@ -177,40 +157,9 @@ func (s *killSite) executions() map[string]int {
 func (s *killSite) killed() string {
 	var parts []string
 	for _, v := range s.victims {
-		parts = append(parts, fmt.Sprintf("%s killed %d times", v.label, v.kills))
+		parts = append(parts, fmt.Sprintf("%s killed %d times", v.Name, v.kills))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// end stops what runs; after a failure it shows the ends of the logs.
-func (s *killSite) end() {
-	for _, v := range s.victims {
-		_ = v.kill()
-		_ = v.log.Close()
-		if s.t.Failed() {
-			data, _ := os.ReadFile(v.log.Name())
-			s.t.Logf("the end of %s:\n%s", v.log.Name(), data[max(len(data)-4000, 0):])
-		}
-	}
-}
-
-func (v *victim) start() error {
-	v.cmd = exec.Command(programs.Path(v.name), v.args...)
-	v.cmd.Env, v.cmd.Stdout, v.cmd.Stderr = v.env, v.log, v.log
-	return v.cmd.Start()
-}
-
-// kill kills the process, which cannot know, and waits until it is gone. One
-// that ended by itself is an error.
-func (v *victim) kill() error {
-	if v.cmd == nil || v.cmd.ProcessState != nil {
-		return nil
-	}
-	err := v.cmd.Process.Kill()
-	if waited := v.cmd.Wait(); err != nil || v.cmd.ProcessState.Exited() {
-		return fmt.Errorf("%s (%s) ended by itself: %w", v.name, v.label, errors.Join(err, waited))
-	}
-	return nil
 }
 
 func notFound(err error) bool {

@@ -5,7 +5,6 @@ package chats
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,33 +103,13 @@ func (s *site) start() {
 func (s *site) startServer() {
 	s.t.Helper()
 	s.server.Start()
-	programs.Eventually(s.t, "the server to serve", func(ctx context.Context) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/readyz", http.NoBody)
-		if err != nil {
-			return err
-		}
-		a, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return err
-		}
-		_ = a.Body.Close()
-		if a.StatusCode != http.StatusOK {
-			return fmt.Errorf("readyz: %d", a.StatusCode)
-		}
-		return nil
-	})
+	programs.Ready(s.t, s.addr)
 }
 
 // online waits until the agent is.
 func (s *site) online() {
 	s.t.Helper()
-	programs.Eventually(s.t, "the agent to be online", func(ctx context.Context) error {
-		agents, err := s.client.Agents(ctx)
-		if err == nil && (len(agents) != 1 || !agents[0].Online) {
-			err = fmt.Errorf("agents: %+v", agents)
-		}
-		return err
-	})
+	programs.Online(s.t, s.client, agentName)
 }
 
 // release lets the jobs "run wait KEY" go on.

@@ -45,7 +45,7 @@ func TestNodesKilledAndStopped(t *testing.T) {
 		s.startNode(killed)
 		stopped.Signal(syscall.SIGCONT)
 		s.balancer.takeIn(stopped.addr)
-		s.awaitReady(killed)
+		programs.Ready(s.t, killed.addr)
 	}
 	l.flows(10)
 	o := l.judge()
@@ -87,7 +87,7 @@ func TestKilledBetweenSendingAndRecording(t *testing.T) {
 		node.Died()
 		s.balancer.takeOut(node.addr)
 		s.startNode(node)
-		s.awaitReady(node)
+		programs.Ready(s.t, node.addr)
 	}
 	l.flows(10)
 	// Beside the reply that the node died of, others were on their way.
@@ -111,7 +111,7 @@ func TestOneReplyRepeats(t *testing.T) {
 	node.Died()
 	s.balancer.takeOut(node.addr)
 	s.startNode(node)
-	s.awaitReady(node)
+	programs.Ready(s.t, node.addr)
 	s.mustSay(room.Message{ID: "b", Conversation: "c1", Text: "web-1 run b 0.01"})
 	count := map[string]int{}
 	programs.Eventually(t, "the second job to be told", func(context.Context) error {

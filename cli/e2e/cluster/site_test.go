@@ -87,7 +87,7 @@ func newSite(t *testing.T, n int, dsn, queue string) *site {
 	for _, name := range siteAgents {
 		s.addAgent(name, script)
 	}
-	s.awaitAgents(len(siteAgents))
+	programs.Online(t, s.client, siteAgents...)
 	return s
 }
 
@@ -115,7 +115,7 @@ func newNodes(t *testing.T, n int, configOf func(s *site, addr, name string) str
 		node.Start()
 	}
 	for _, node := range s.nodes {
-		s.awaitReady(node)
+		programs.Ready(t, node.addr)
 	}
 	return s
 }
@@ -144,29 +144,6 @@ func (s *site) clientOf(addr string) *agentapi.Client {
 	programs.Must(s.t, err)
 	s.t.Cleanup(c.CloseIdle)
 	return c
-}
-
-func (s *site) awaitReady(node *node) {
-	s.t.Helper()
-	programs.Eventually(s.t, node.addr+" to be ready", func(ctx context.Context) error {
-		return s.call(ctx, http.MethodGet, node.addr, "/readyz", nil)
-	})
-}
-
-func (s *site) awaitAgents(n int) {
-	s.t.Helper()
-	programs.Eventually(s.t, "the agents to be online", func(ctx context.Context) error {
-		agents, err := s.client.Agents(ctx)
-		if len(agents) != n {
-			err = errors.Join(err, fmt.Errorf("there are %d", len(agents)))
-		}
-		for _, a := range agents {
-			if !a.Online {
-				err = errors.Join(err, fmt.Errorf("%s is offline", a.Name))
-			}
-		}
-		return err
-	})
 }
 
 // killNode kills a node, as a power cut would; its clients see their

@@ -115,15 +115,17 @@ func newSoak(t *testing.T) *soak {
 		k.clients = append(k.clients, k.clientOf(node.addr))
 		k.servers = append(k.servers, &process{program: node.Program, node: node, figures: node.addr, since: time.Now()})
 	}
+	var names []string
 	for i := range soakAgents {
 		name := fmt.Sprintf("web-%d", i+1)
+		names = append(names, name)
 		home, addr := k.newAgent(name), throwaway.Address(t)
 		p := programs.New(t, k.dir, name, "worker", "-server", "http://"+k.balancer.addr(), "-token-file", filepath.Join(home, "token"),
 			"-state", filepath.Join(home, "state"), "-runs", k.runs, "-concurrency", fmt.Sprint(soakAtOnce), "-figures", addr)
 		p.Start()
 		k.workers = append(k.workers, &process{program: p, figures: addr, since: time.Now()})
 	}
-	k.awaitAgents(soakAgents)
+	programs.Online(t, k.client, names...)
 	return k
 }
 
@@ -252,7 +254,7 @@ func (k *soak) reload() {
 func (k *soak) settle() {
 	k.t.Helper()
 	for _, node := range k.nodes {
-		k.awaitReady(node)
+		programs.Ready(k.t, node.addr)
 	}
 	for _, name := range []string{"skadi_open_jobs", "skadi_untold_events"} {
 		k.shrinks(name)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/mail"
 	"net/smtp"
 	"os"
@@ -119,33 +118,13 @@ func (s *site) write(name, text string) {
 func (s *site) serve(n *node) {
 	s.t.Helper()
 	n.Start()
-	programs.Eventually(s.t, n.Name+" to serve", func(ctx context.Context) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+"/readyz", http.NoBody)
-		if err != nil {
-			return err
-		}
-		a, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return err
-		}
-		_ = a.Body.Close()
-		if a.StatusCode != http.StatusOK {
-			return fmt.Errorf("readyz: %d", a.StatusCode)
-		}
-		return nil
-	})
+	programs.Ready(s.t, n.addr)
 }
 
 // online waits until the agent is.
 func (s *site) online() {
 	s.t.Helper()
-	programs.Eventually(s.t, "the agent to be online", func(ctx context.Context) error {
-		agents, err := s.client.Agents(ctx)
-		if err == nil && (len(agents) != 1 || !agents[0].Online) {
-			err = fmt.Errorf("agents: %+v", agents)
-		}
-		return err
-	})
+	programs.Online(s.t, s.client, "web-1")
 }
 
 // reads waits until a node reads the mailbox.

@@ -4,8 +4,15 @@ package programs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/letserverrun/skadi/core/agentapi"
 )
 
 // Patience is how long a test waits for something that should come soon.
@@ -41,6 +48,43 @@ func Within(t *testing.T, limit time.Duration, what string, try func(ctx context
 			t.Fatalf("waited too long for %s: %v", what, err)
 		}
 	}
+}
+
+// Ready waits until the server at an address says that it is ready.
+func Ready(t *testing.T, addr string) {
+	t.Helper()
+	Eventually(t, addr+" to be ready", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = a.Body.Close() }()
+		if a.StatusCode != http.StatusOK {
+			text, _ := io.ReadAll(a.Body)
+			return fmt.Errorf("%s: %s", a.Status, text)
+		}
+		return nil
+	})
+}
+
+// Online waits until these agents of the server are online.
+func Online(t *testing.T, c *agentapi.Client, names ...string) {
+	t.Helper()
+	Eventually(t, "the agents to be online", func(ctx context.Context) error {
+		agents, err := c.Agents(ctx)
+		for _, name := range names {
+			if !slices.ContainsFunc(agents, func(a agentapi.Agent) bool { return a.Name == name && a.Online }) {
+				err = errors.Join(err, fmt.Errorf("%s is not", name))
+			}
+		}
+		return err
+	})
 }
 
 // Pause waits for d or the end of ctx.
