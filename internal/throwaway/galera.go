@@ -52,27 +52,34 @@ func Galera(t testing.TB) *GaleraSet {
 }
 
 // AwaitSize waits until these servers, or all that run if none is named, agree
-// that there are so many.
+// that there are so many. One that was stopped does not know yet what the
+// others have agreed on since.
 func (g *GaleraSet) AwaitSize(t testing.TB, size int, at ...*DB) {
 	t.Helper()
 	if len(at) == 0 {
 		at = g.Nodes
 	}
-	for _, db := range at {
-		if db.cmd == nil {
-			continue
-		}
-		wait(t, "the cluster", func(ctx context.Context) error {
+	wait(t, "the cluster", func(ctx context.Context) error {
+		var agreed string
+		for _, db := range at {
+			if db.cmd == nil {
+				continue
+			}
 			if err := db.inStep(ctx); err != nil {
 				return err
 			}
 			got, err := db.wsrep(ctx, "cluster_size")
-			if err == nil && got != fmt.Sprint(size) {
-				err = fmt.Errorf("%s knows %s servers", db.Addr, got)
+			if err != nil || got != fmt.Sprint(size) {
+				return errors.Join(err, fmt.Errorf("%s knows %s servers", db.Addr, got))
 			}
-			return err
-		})
-	}
+			got, err = db.wsrep(ctx, "cluster_conf_id")
+			if err != nil || agreed != "" && got != agreed {
+				return errors.Join(err, fmt.Errorf("%s is at change %s of the cluster, and not at %s", db.Addr, got, agreed))
+			}
+			agreed = got
+		}
+		return nil
+	})
 }
 
 // Database is [DB.Database] of the first server, for one that all have.

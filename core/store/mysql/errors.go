@@ -220,6 +220,9 @@ func explainOpen(c *mysql.Config, err error) error {
 		return say("the password of user %q has run out: set a new one there and in store.dsn", c.User)
 	case erStatementBinlog:
 		return say("%s writes its binary log by statement: set binlog_format=ROW there", server)
+	case erNotReady:
+		return say("%s takes no statements at the moment: it joins its Galera cluster, has lost the others of it, or was told to refuse "+
+			"(wsrep_ready and wsrep_reject_queries there say which)", server)
 	}
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -235,7 +238,7 @@ func explainOpen(c *mysql.Config, err error) error {
 		return say("%s cannot be reached: check the address in store.dsn, and that the server runs", server)
 	case isBusy(err):
 		return say("%s takes no more connections: raise max_connections there", server)
-	case isLost(err):
+	case isLost(err) && number(err) == 0:
 		return say("%s does not answer as MySQL does: check the address in store.dsn", server)
 	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrOldPassword),
 		errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):

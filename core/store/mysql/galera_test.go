@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -297,10 +298,14 @@ func TestGaleraServerLost(t *testing.T) {
 		l.compare(openTest(t, Config{DSN: dsn, dial: r.dial}))
 	})
 	t.Run("for ever", func(t *testing.T) {
-		_, l, r := run(t, first.Kill)
+		dsn, l, r := run(t, first.Kill)
 		g.AwaitSize(t, 2)
 		// One more refuses all statements, and keeps its connections.
 		second.Exec(t, "SET GLOBAL wsrep_reject_queries = ALL")
+		err := Migrate(t.Context(), chat.Secret(strings.Replace(dsn.Reveal(), first.Addr, second.Addr, 1)), nil)
+		if !errors.Is(err, job.ErrUnavailable) || !strings.Contains(err.Error(), "wsrep_ready") || strings.Contains(err.Error(), "migrate up") {
+			t.Errorf("a server that refuses is explained as %v", err)
+		}
 		r.lead(third.Addr)
 		for _, s := range l.nodes {
 			for range 2 * poolSize {

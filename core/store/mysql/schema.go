@@ -141,16 +141,22 @@ func schemaOf(ctx context.Context, db *sql.DB) (s store.Schema, err error) {
 // renewed before each and while it lasts.
 func migrate(ctx context.Context, db *sql.DB, l lease, log *slog.Logger) error {
 	s, err := schemaOf(ctx, db)
-	if err != nil || s.Version >= s.Newest {
-		return errors.Join(err, s.Err())
+	if err != nil {
+		return err
+	}
+	if s.Version >= s.Newest {
+		return s.Err()
 	}
 	if err := l.acquire(ctx, db, log); err != nil {
 		return fmt.Errorf("wait for the other process that migrates the schema: %w", err)
 	}
 	defer l.release(ctx, db, log)
 	// Somebody may have done it in the meantime.
-	if s, err = schemaOf(ctx, db); err != nil || s.Version >= s.Newest {
-		return errors.Join(err, s.Err())
+	if s, err = schemaOf(ctx, db); err != nil {
+		return err
+	}
+	if s.Version >= s.Newest {
+		return s.Err()
 	}
 	if err := prepareVersions(ctx, db); err != nil {
 		return err
