@@ -112,6 +112,25 @@ func (s *site) online() {
 	programs.Online(s.t, s.client, agentName)
 }
 
+// newest waits until the newest message to somebody has all of the words.
+func newest[P any](t *testing.T, who string, posts func() []P, text func(P) string, words []string) (p P) {
+	t.Helper()
+	programs.Eventually(t, fmt.Sprintf("%q for %s", words, who), func(context.Context) error {
+		all := posts()
+		if len(all) == 0 {
+			return fmt.Errorf("%s got nothing", who)
+		}
+		p = all[len(all)-1]
+		for _, word := range words {
+			if !strings.Contains(text(p), word) {
+				return fmt.Errorf("%q is not in %q", word, text(p))
+			}
+		}
+		return nil
+	})
+	return p
+}
+
 // release lets the jobs "run wait KEY" go on.
 func (s *site) release(key string) { s.write(key+".go", "") }
 

@@ -103,21 +103,7 @@ func (w *weChat) posts(user string) []weChatPost {
 // tells waits until the newest message to a person has all of the words.
 func (w *weChat) tells(user string, words ...string) weChatPost {
 	w.t.Helper()
-	var p weChatPost
-	programs.Eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
-		all := w.posts(user)
-		if len(all) == 0 {
-			return fmt.Errorf("%s got nothing", user)
-		}
-		p = all[len(all)-1]
-		for _, word := range words {
-			if !strings.Contains(p.Text, word) {
-				return fmt.Errorf("%q is not in %q", word, p.Text)
-			}
-		}
-		return nil
-	})
-	return p
+	return newest(w.t, user, func() []weChatPost { return w.posts(user) }, func(p weChatPost) string { return p.Text }, words)
 }
 
 func (w *weChat) state() weChatState {

@@ -96,21 +96,7 @@ func (w *weCom) posts(user string) []weComPost {
 // tells waits until the newest message to a member has all of the words.
 func (w *weCom) tells(user string, words ...string) weComPost {
 	w.t.Helper()
-	var p weComPost
-	programs.Eventually(w.t, fmt.Sprintf("%q for %s", words, user), func(context.Context) error {
-		all := w.posts(user)
-		if len(all) == 0 {
-			return fmt.Errorf("%s got nothing", user)
-		}
-		p = all[len(all)-1]
-		for _, word := range words {
-			if !strings.Contains(p.Words, word) {
-				return fmt.Errorf("%q is not in %q", word, p.Words)
-			}
-		}
-		return nil
-	})
-	return p
+	return newest(w.t, user, func() []weComPost { return w.posts(user) }, func(p weComPost) string { return p.Words }, words)
 }
 
 func (w *weCom) state() weComState {

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
-	"io"
 	"math"
 
 	"github.com/letserverrun/skadi/core/store/row"
@@ -78,48 +76,11 @@ func (c *conn) query(text string, args ...any) (row.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cursor{rows: r, values: make([]driver.Value, len(r.Columns()))}, nil
+	return row.FromDriver(r, assign), nil
 }
 
-// cursor is what a writer reads.
-type cursor struct {
-	rows   driver.Rows
-	values []driver.Value
-	err    error
-}
-
-// Next implements row.Cursor.
-func (r *cursor) Next() bool {
-	if r.err == nil {
-		r.err = r.rows.Next(r.values)
-	}
-	return r.err == nil
-}
-
-// Err implements row.Cursor.
-func (r *cursor) Err() error {
-	if errors.Is(r.err, io.EOF) {
-		return nil
-	}
-	return r.err
-}
-
-// Close implements row.Cursor.
-func (r *cursor) Close() error { return r.rows.Close() }
-
-// Scan implements row.Cursor for the types that this package scans to.
-func (r *cursor) Scan(dest ...any) error {
-	if len(dest) != len(r.values) {
-		return fmt.Errorf("scan %d columns into %d places", len(r.values), len(dest))
-	}
-	for i, d := range dest {
-		if !assign(d, r.values[i]) {
-			return fmt.Errorf("column %d: a %T does not go into a %T", i, r.values[i], d)
-		}
-	}
-	return nil
-}
-
+// assign puts a value into a place of one of the types that this package scans
+// to.
 func assign(dest any, value driver.Value) (ok bool) {
 	switch d := dest.(type) {
 	case *string:

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
-	"io"
 
 	"modernc.org/sqlite"
 
@@ -105,7 +103,7 @@ func (c *conn) query(q *query, args ...any) (row.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &driverRows{rows: r, values: make([]driver.Value, len(r.Columns()))}, nil
+	return row.FromDriver(r, assign), nil
 }
 
 // row reads one row and reports whether there is one.
@@ -117,42 +115,8 @@ func (c *conn) row(q *query, args []any, dest ...any) (found bool, err error) {
 	return row.One(r, dest...)
 }
 
-// driverRows are rows of the writer.
-type driverRows struct {
-	rows   driver.Rows
-	values []driver.Value
-	err    error
-}
-
-func (r *driverRows) Next() bool {
-	if r.err == nil {
-		r.err = r.rows.Next(r.values)
-	}
-	return r.err == nil
-}
-
-func (r *driverRows) Err() error {
-	if errors.Is(r.err, io.EOF) {
-		return nil
-	}
-	return r.err
-}
-
-func (r *driverRows) Close() error { return r.rows.Close() }
-
-// Scan knows the types that this package scans to.
-func (r *driverRows) Scan(dest ...any) error {
-	if len(dest) != len(r.values) {
-		return fmt.Errorf("scan %d columns into %d places", len(r.values), len(dest))
-	}
-	for i, d := range dest {
-		if !assign(d, r.values[i]) {
-			return fmt.Errorf("column %d: a %T does not go into a %T", i, r.values[i], d)
-		}
-	}
-	return nil
-}
-
+// assign puts a value into a place of one of the types that this package scans
+// to.
 func assign(dest any, value driver.Value) (ok bool) {
 	switch d := dest.(type) {
 	case *string:
