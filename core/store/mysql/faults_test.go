@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/core/store/row"
@@ -258,6 +259,46 @@ func cutStep(t *testing.T, s *Store, c *cutter, at cut, path []step, i int) {
 			}
 			return
 		}
+	}
+}
+
+// TestRefusedThoughCut cuts the connection in each statement of writes that are
+// refused, COMMIT among them. Whoever asked must still be told so.
+func TestRefusedThoughCut(t *testing.T) {
+	t.Parallel()
+	for _, at := range []cut{cutBefore, cutDuring, cutAfter} {
+		t.Run(at.String(), func(t *testing.T) {
+			t.Parallel()
+			s, c := openCut(t)
+			for name, write := range map[string]struct {
+				do   func() error
+				want error
+			}{
+				"an agent of a name that is taken": {func() error {
+					return s.CreateAgent(t.Context(), job.Agent{ID: uuid.NewString(), Space: "default", Name: "web-1"})
+				}, job.ErrExists},
+				"a token that is none": {func() error { return s.RevokeToken(t.Context(), "default", "nobody", time.Now()) }, access.ErrNoToken},
+			} {
+				for k, hit := 1, "-"; hit != ""; k++ {
+					reached := 0
+					hit = ""
+					c.set(func(statement string) cut {
+						if reached++; reached == k {
+							hit = statement
+							return at
+						}
+						return cutNothing
+					})
+					if err := write.do(); !errors.Is(err, write.want) {
+						t.Errorf("%s, cut %s statement %d (%.80s): %v", name, at, k, hit, err)
+					}
+					if hit == "" && k < 3 {
+						t.Errorf("%s has %d statements only", name, k-1)
+					}
+				}
+				c.set(nil)
+			}
+		})
 	}
 }
 

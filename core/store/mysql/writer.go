@@ -100,8 +100,14 @@ func worthReplay(err error) bool {
 
 // do does the members' work in one transaction, as often as it takes to be
 // sure. A refusal is left in its member; an error means that nothing was
-// written, unless it says that this is not known.
-func (w *writer) do(batch []*member) error {
+// written, unless it says that this is not known, and that nobody was refused:
+// a refusal may rest on what was not written.
+func (w *writer) do(batch []*member) (err error) {
+	defer func() {
+		if err != nil {
+			forgetRefusals(batch)
+		}
+	}()
 	conflicts, lost := 0, 0
 	for begun := time.Now(); ; {
 		t, sent, err := w.try(batch)
@@ -109,7 +115,7 @@ func (w *writer) do(batch []*member) error {
 			w.committed(t, batch)
 			return nil
 		}
-		w.reset(batch, err)
+		w.reset(err)
 		switch {
 		case sent && !isConflict(err):
 			came, unknown := w.resolve(err)
@@ -175,10 +181,7 @@ func (w *writer) committed(t *tx, batch []*member) {
 
 // reset ends a transaction that failed, and the connection if it may be of no
 // use any more.
-func (w *writer) reset(batch []*member, err error) {
-	for _, m := range batch {
-		m.Err = nil
-	}
+func (w *writer) reset(err error) {
 	// It may be that what is known is old, or that the server is another one now.
 	if errors.Is(err, errAgain) || isLost(err) || isReadOnly(err) {
 		w.store.known.clear()
@@ -208,6 +211,7 @@ func (w *writer) try(batch []*member) (t *tx, sent bool, err error) {
 			return nil, false, err
 		}
 	}
+	forgetRefusals(batch)
 	t = &tx{w: w, s: w.store, conn: w.conn}
 	defer func() {
 		if p := recover(); p != nil {
@@ -226,6 +230,13 @@ func (w *writer) try(batch []*member) (t *tx, sent bool, err error) {
 	}
 	_, _, err = w.conn.exec(`COMMIT`)
 	return t, true, err
+}
+
+// forgetRefusals is for those of a transaction that did not come to be.
+func forgetRefusals(batch []*member) {
+	for _, m := range batch {
+		m.Err = nil
+	}
 }
 
 // begin is the first statement of each transaction.
