@@ -69,7 +69,14 @@ func isEmptyGroup(value string) bool {
 	return found && strings.TrimSpace(rest) == ";" && !strings.ContainsAny(name, `<>@,;"`)
 }
 
+// maxDomain is longer than any domain: the DNS has 253 characters, of up to four
+// bytes each.
+const maxDomain = 253 * utf8.UTFMax
+
 func asciiDomain(domain string) (string, error) {
+	if len(domain) > maxDomain {
+		return "", errDomain // Punycode takes time by the square of it
+	}
 	if strings.HasPrefix(domain, "[") {
 		return strings.ToLower(domain), nil // an IP address
 	}

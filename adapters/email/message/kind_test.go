@@ -117,6 +117,7 @@ func TestAddresses(t *testing.T) {
 		{"\"a\x01\"@example.com", "error"},
 		{"a@exa\u200bmple.com", "a@example.com"},
 		{"a@" + strings.Repeat("x", 70) + ".com", "error"},
+		{"a@" + strings.Repeat("界", 80_000), "error"}, // takes minutes as Punycode
 	}
 	for _, tt := range tests {
 		got := ""
