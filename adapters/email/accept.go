@@ -95,20 +95,13 @@ func (a *Adapter) take(ctx context.Context, m *message.Message, who identity.Ide
 		return nil
 	}
 	id := who.Address + " " + m.ID
-	if ok, tell := a.pace.allow(who.Address, id); !ok {
+	agents := a.inbox.agents(m)
+	ok, tell := a.pace.allow(who.Address, id)
+	if !ok {
 		log.Warn("a mail is refused", "reason", "rate", "why", fmt.Sprintf("its sender sent more than %d in a minute", a.cfg.Rate))
 		if !tell {
 			return nil
 		}
-		return a.refuse(ctx, o, id, fmt.Sprintf("Not done: more than %d mails of yours came within a minute. This one and the next are not carried out; please wait.", a.cfg.Rate))
-	}
-	if n := attached(m); n != "" {
-		log.Info("a mail is refused", "reason", "attachment", "why", "it has "+n)
-		return a.refuse(ctx, o, id, "Not done: your mail has "+n+", and attachments are not passed on. Please send the command without.")
-	}
-	agents := a.inbox.agents(m)
-	if len(agents) > 1 {
-		return a.refuse(ctx, o, id, "Not done: your mail names several agents ("+strings.Join(agents, ", ")+"). Please write one mail to each.")
 	}
 	code, ours, err := a.threadOf(ctx, m)
 	if err != nil {
@@ -117,6 +110,14 @@ func (a *Adapter) take(ctx context.Context, m *message.Message, who identity.Ide
 	in, err := a.inbound(m, who, o, id, ask(m, first(agents), code, ours))
 	if err != nil {
 		return err
+	}
+	switch n := attached(m); {
+	case !ok:
+		in.Refused = fmt.Sprintf("Not done: more than %d mails of yours came within a minute. This one and the next are not carried out; please wait.", a.cfg.Rate)
+	case n != "":
+		in.Refused = "Not done: your mail has " + n + ", and attachments are not passed on. Please send the command without."
+	case len(agents) > 1:
+		in.Refused = "Not done: your mail names several agents (" + strings.Join(agents, ", ") + "). Please write one mail to each."
 	}
 	if err := a.env.Inbox.Accept(ctx, in); err != nil {
 		return fmt.Errorf("hand in a mail: %w", err)
@@ -219,25 +220,4 @@ func attached(m *message.Message) string {
 		return "an attachment (" + names[0] + ")"
 	}
 	return fmt.Sprintf("%d attachments (%s)", len(names), strings.Join(names, ", "))
-}
-
-// refuse answers a mail that core never sees. If that fails the mail is tried
-// again, unless it could never be sent.
-func (a *Adapter) refuse(ctx context.Context, o origin, id, text string) error {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	m := chat.Outbound{
-		ID: "refused." + digest(id), Text: text, Refused: true,
-		To: chat.ConversationRef{Account: a.env.Account, Key: o.To, Data: data},
-	}
-	if _, err := a.Send(ctx, m); err != nil {
-		if class := chat.Classify(err).Class; class == chat.Gone || class == chat.Permanent {
-			a.env.Logger.Warn("a refusal could not be sent", "to", o.To, "err", err)
-			return nil
-		}
-		return fmt.Errorf("answer a mail: %w", err)
-	}
-	return nil
 }

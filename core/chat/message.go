@@ -87,6 +87,10 @@ type Inbound struct {
 	// part. It is carried out if it is a command that the sender may give, and
 	// otherwise passed over without a word, since people talk there too.
 	Followed bool
+	// Refused, when set, is why the adapter has nothing be done, as a sentence
+	// for the sender: of a file that came along, or of too many messages. It is
+	// answered if a rule names the sender, and once; nothing else is done.
+	Refused string
 	// Joined says that Skadi was added to the conversation, and Text is empty:
 	// it introduces itself.
 	Joined bool

@@ -164,6 +164,27 @@ func TestNothingCrossesSpaces(t *testing.T) {
 	assert.Equal(t, job.Queuing, w.job(j.ID).Status)
 }
 
+func TestWhatTheChannelRefusesIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	b := w.inbox()
+	m := w.message(root, "web-1 status")
+	m.Refused, m.Direct, m.Addressed, m.Followed = "Not done: a file came along.", false, false, true
+	accept := func() { require.NoError(t, b.Accept(w.ctx, m)) }
+	caused := w.said(accept)
+	require.Len(t, caused, 1)
+	assert.True(t, caused[0].Refused)
+	assert.Regexp(t, `^Not done: a file came along\.\nThis refusal is r-[0-9a-z]{8}\.$`, caused[0].Text)
+	assert.Empty(t, w.said(accept), "the same message again")
+
+	m = w.message(stranger, "web-1 status")
+	m.Refused = "Not done: your mail names web-1 and web-2."
+	caused = w.said(accept)
+	require.Len(t, caused, 1)
+	assert.Equal(t, strangerText, caused[0].Text)
+	assert.Zero(t, w.countJobs(job.DefaultSpace))
+}
+
 func TestAStrangerLearnsNothing(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -170,7 +170,7 @@ func (s *setup) sameAs(t *testing.T, got, want chat.Inbound) {
 	if got.Text != want.Text {
 		t.Errorf("its text is %s, want %s", excerpt(got.Text), excerpt(want.Text))
 	}
-	if got.Direct != want.Direct || got.Addressed != want.Addressed || got.Followed != want.Followed || got.Joined != want.Joined {
+	if got.Direct != want.Direct || got.Addressed != want.Addressed || got.Followed != want.Followed || got.Joined != want.Joined || got.Refused != want.Refused {
 		t.Errorf("direct %t, addressed %t, followed %t, joined %t; want %t, %t, %t, %t",
 			got.Direct, got.Addressed, got.Followed, got.Joined, want.Direct, want.Addressed, want.Followed, want.Joined)
 	}
