@@ -45,7 +45,7 @@ func TestConfig(t *testing.T) {
 		{"generic without a header", func(c *Config) { c.Provider = Generic }, []string{"signature.header"}},
 		{"headers that are none", func(c *Config) {
 			generic(c)
-			c.Signature.Header, c.IDHeader, c.EventHeader = "X Sign", "X:Id", "é"
+			c.Signature.Header, c.IDHeader, c.EventHeader, c.Signature.Signed = "X Sign", "X:Id", "é", "{id}{body}"
 		}, []string{"signature.header", "id_header", "event_header"}},
 		{"encoding", func(c *Config) { generic(c); c.Signature.Encoding = "base32" }, []string{"signature.encoding"}},
 		{"hash", func(c *Config) { generic(c); c.Signature.Hash = "sha1" }, []string{"signature.hash"}},
@@ -53,6 +53,8 @@ func TestConfig(t *testing.T) {
 		{"time not signed", func(c *Config) { generic(c); c.Signature.TimestampHeader = "X-Time" }, []string{"signature.signed"}},
 		{"time from nowhere", func(c *Config) { generic(c); c.Signature.Signed = "{timestamp}{body}" }, []string{"signature.signed"}},
 		{"ID from nowhere", func(c *Config) { generic(c); c.Signature.Signed = "{id}{body}" }, []string{"signature.signed"}},
+		{"ID not signed", func(c *Config) { generic(c); c.IDHeader = "X-Id" }, []string{"signature.signed"}},
+		{"ID signed", func(c *Config) { generic(c); c.IDHeader, c.Signature.Signed = "X-Id", "{id}{body}" }, nil},
 		{"tolerance without a time", func(c *Config) { generic(c); c.Signature.Tolerance = time.Minute }, []string{"signature.tolerance"}},
 		{"keys of generic", func(c *Config) {
 			c.Signature.Header, c.IDHeader, c.EventHeader = "X-Sign", "X-Id", "X-Event"

@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -59,9 +60,33 @@ func (s githubScheme) verify(h http.Header, body []byte, _ time.Time) (string, e
 // another ID; bodies differ by the times and numbers in them. Those of
 // dispatches need not, and go by their delivery's ID.
 func githubID(h http.Header, body []byte) string {
-	switch h.Get(githubEvent) {
-	case "repository_dispatch", "workflow_dispatch":
+	if isDispatch(h.Get(githubEvent), body) {
 		return "delivery:" + h.Get(githubDelivery)
 	}
 	return digest(body)
+}
+
+// isDispatch reports whether the body is that of a dispatch, too. The event's
+// name is not signed, and would make a push known by an ID of anybody's choice.
+// https://docs.github.com/webhooks/webhook-events-and-payloads
+func isDispatch(event string, body []byte) bool {
+	var has map[string]json.RawMessage
+	var only []string // fields that no other event has together
+	switch event {
+	case "repository_dispatch":
+		only = []string{"client_payload", "branch"}
+	case "workflow_dispatch":
+		only = []string{"inputs", "workflow"}
+	default:
+		return false
+	}
+	if json.Unmarshal(body, &has) != nil {
+		return false
+	}
+	for _, field := range only {
+		if _, ok := has[field]; !ok {
+			return false
+		}
+	}
+	return true
 }

@@ -182,6 +182,18 @@ func TestReplays(t *testing.T) {
 	assert.Equal(t, d.got[0].ID, d.got[1].ID)
 	assert.Equal(t, d.got[0].ID, d.got[2].ID)
 
+	// GitHub does not sign the event's name either.
+	d = sit(t, func(c *Config) {
+		c.Rules[0] = Rule{On: map[string]string{"event": "*"}, Send: "web-1 status"}
+	})
+	for i, event := range []string{"workflow_run", "repository_dispatch", "workflow_dispatch"} {
+		call := d.signed("workflow_run", read(t, "github/workflow_run.json"))
+		call.header.Set("X-GitHub-Event", event)
+		_, _ = d.deliver(call)
+		require.Len(t, d.got, i+1)
+		assert.Equal(t, d.got[0].ID, d.got[i].ID, event)
+	}
+
 	// Two dispatches may be alike but for their delivery.
 	d = sit(t, func(c *Config) {
 		c.Rules[0] = Rule{On: map[string]string{"event": "repository_dispatch"}, Send: "web-1 status"}
