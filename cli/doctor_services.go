@@ -141,6 +141,10 @@ func (d *doctor) findCertificate(context.Context) []chat.Finding {
 		if len(d.cfg.TrustedProxies) > 0 {
 			return []chat.Finding{found(chat.Fine, "", "none: the proxies in trusted_proxies end TLS")}
 		}
+		if u, err := url.Parse(d.cfg.PublicURL); err == nil && u.Scheme == "https" {
+			return []chat.Finding{found(chat.Doubtful, "list the proxy that ends TLS in trusted_proxies, which 127.0.0.1 is if it runs here",
+				"none, and public_url begins with https: whoever calls by a proxy looks like any other")}
+		}
 		return []chat.Finding{found(chat.Fine, "", "none: the server listens on this machine alone (%s)", d.cfg.Listen)}
 	}
 	pair, err := tls.LoadX509KeyPair(d.cfg.TLS.Cert, d.cfg.TLS.Key)

@@ -91,6 +91,7 @@ type API struct {
 	clock    chat.Clock
 	body     atomic.Int64
 	throttle *throttle
+	proxied  chat.Rarely // that calls come by a proxy that is not known
 	speech   *speech
 	metrics  *metrics
 	echo     *echo.Echo

@@ -24,7 +24,10 @@ func (c *call) authenticate() error {
 		return fail(agentapi.ProblemNoToken, "send the header Authorization: Bearer skd_…")
 	}
 	t := c.api.throttle
-	if t.active.Load() && !t.hasPassed(plain) {
+	// Behind a proxy that is not known, all callers have one address, and would
+	// shut each other out.
+	alone := !c.unknownProxy()
+	if alone && t.active.Load() && !t.hasPassed(plain) {
 		if wait, blocked := t.blocked(c.echo.RealIP(), c.api.clock()); blocked {
 			f := fail(agentapi.ProblemRateLimited, "too many bad tokens came from %s", c.echo.RealIP())
 			f.retryAfter = wait
@@ -33,7 +36,9 @@ func (c *call) authenticate() error {
 	}
 	token, err := c.api.cfg.Tokens.Verify(c.context(), plain)
 	if errors.Is(err, access.ErrNoToken) {
-		t.failed(c.echo.RealIP(), c.api.clock())
+		if alone {
+			t.failed(c.echo.RealIP(), c.api.clock())
+		}
 		c.api.metrics.failedLogins.Inc()
 		return badToken()
 	}
@@ -47,6 +52,19 @@ func (c *call) authenticate() error {
 			token.Name, token.Role, roleNames(c.route.roles))
 	}
 	return nil
+}
+
+// unknownProxy reports whether the call comes by a proxy that is not known, and
+// has the log say so.
+func (c *call) unknownProxy() bool {
+	if !isBehindUnknownProxy(c.request(), c.api.cfg.TrustedProxies) {
+		return false
+	}
+	if c.api.proxied.Tell(c.api.clock()) {
+		c.api.log.Warn("calls come by a proxy on this machine that is not in trusted_proxies: who calls cannot be told, " +
+			"and bad tokens are not slowed down; list it there")
+	}
+	return true
 }
 
 // bearer returns the token of an Authorization header.

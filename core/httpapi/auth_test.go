@@ -90,3 +90,15 @@ func TestFailedLoginsAreLimited(t *testing.T) {
 	from("192.0.2.1", "skd_guess").problem(t, agentapi.ProblemBadToken)
 	from("192.0.2.1", "skd_guess").problem(t, agentapi.ProblemRateLimited)
 }
+
+func TestCallersBehindAnUnknownProxyAreNotShutOut(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for range 2 * failedBurst {
+		e.call(t, http.MethodGet, "/v1/agents", "skd_guess", "", "X-Forwarded-For", "192.0.2.1").problem(t, agentapi.ProblemBadToken)
+	}
+	e.call(t, http.MethodGet, "/v1/agents", e.ops, "", "X-Forwarded-For", "192.0.2.2").want(t, http.StatusOK)
+	if n := strings.Count(e.logged.String(), "trusted_proxies"); n != 1 {
+		t.Errorf("the log says %d times what to do", n)
+	}
+}

@@ -25,6 +25,16 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	}
 }
 
+// isBehindUnknownProxy reports whether the call comes by a proxy on this machine
+// that is not trusted. From another machine the header proves no proxy.
+func isBehindUnknownProxy(r *http.Request, trusted []netip.Prefix) bool {
+	if len(r.Header[echo.HeaderXForwardedFor]) == 0 {
+		return false
+	}
+	peer := peerAddr(r.RemoteAddr)
+	return peer.IsLoopback() && !contains(trusted, peer)
+}
+
 // forwardedFor walks the proxies' list from its right end, where the nearest
 // proxy wrote. It stops at the last address that a trusted proxy vouches for.
 func forwardedFor(lists []string, peer netip.Addr, trusted []netip.Prefix) netip.Addr {
