@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,7 +76,8 @@ damaged or of a newer Skadi, nothing is changed. One of an older Skadi is brough
 up to date when the server starts.
 
 What was told after the backup may be told again, and jobs made after it are
-unknown: agents that report them are answered so, and go on.`,
+unknown: agents that report them are answered so, and go on. Tokens that were
+revoked after it stay so; those made after it must be made anew, and are named.`,
 		Example: "  systemctl stop skadi\n  skadi restore /var/backups/skadi-2026-03-01.db -c /etc/skadi/skadi.yaml",
 		Args:    exactly("FILE"),
 	}
@@ -97,14 +100,32 @@ unknown: agents that report them are answered so, and go on.`,
 			return err
 		}
 		if asJSON {
-			return printJSON(c.OutOrStdout(), map[string]any{"from": args[0], "to": p.Path, "schema": r.Schema.Version, "kept": r.Kept})
+			return printJSON(c.OutOrStdout(), map[string]any{
+				"from": args[0], "to": p.Path, "schema": r.Schema.Version, "kept": r.Kept,
+				"revoked": r.Tokens.Revoked, "unknown_tokens": r.Tokens.Unknown, "revocations_lost": r.Tokens.Unread,
+			})
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "restored %s from %s\n", p, args[0])
 		if r.Kept != "" {
 			fmt.Fprintf(c.ErrOrStderr(), "what was there is kept as %s\n", r.Kept)
 		}
+		sayTokens(c.ErrOrStderr(), r.Tokens)
 		return nil
 	}
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// sayTokens says what is to be done about tokens that changed after the backup.
+func sayTokens(w io.Writer, since sqlite.TokensSince) {
+	if since.Unread {
+		fmt.Fprintln(w, "what was there could not be read: tokens revoked after the backup are good again; revoke them anew")
+	}
+	if len(since.Revoked) > 0 {
+		fmt.Fprintf(w, "revoked after the backup, and still so: %s\n", strings.Join(since.Revoked, ", "))
+	}
+	if len(since.Unknown) > 0 {
+		fmt.Fprintf(w, "made after the backup, and unknown to it: %s; make them anew with `skadi agents create`, `agents rotate` or `tokens create`\n",
+			strings.Join(since.Unknown, ", "))
+	}
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,11 +34,14 @@ func TestBackupRestoreExport(t *testing.T) {
 	up, url := startUp(t, data)
 	admin := token(t, "tokens", "create", "root", "--role", "admin", "--data", data)
 	env := []string{"SKADI_SERVER=" + url, "SKADI_TOKEN=" + admin}
+	stolen := token(t, "tokens", "create", "stolen", "--role", "read", "--data", data)
 	for _, name := range []string{"one", "two", "three"} {
 		skadiIn(t, "", env, "push", "--wait", "local", "hello", name).expect(t, 0)
 	}
 	skadi(t, "backup", backup, "--data", data).expect(t, 0)
 	contains(t, skadi(t, "backup", backup, "--data", data).expect(t, 1).stderr, "not overwritten")
+	skadi(t, "tokens", "revoke", "stolen", "--data", data).expect(t, 0)
+	token(t, "tokens", "create", "later", "--role", "push", "--data", data)
 	skadiIn(t, "", env, "push", "--wait", "local", "hello", "four").expect(t, 0)
 
 	// The same from the database and over the API, and in two pieces.
@@ -64,13 +68,17 @@ func TestBackupRestoreExport(t *testing.T) {
 	contains(t, skadi(t, "restore", backup, "--data", data).expect(t, 1).stderr, "a server works on")
 	up.signal(15)
 	up.ends()
-	contains(t, skadi(t, "restore", backup, "--data", data).expect(t, 0).stderr, "restored", "before-restore")
+	contains(t, skadi(t, "restore", backup, "--data", data).expect(t, 0).stderr, "restored", "before-restore",
+		"still so: stolen\n", "unknown to it: later; make them anew")
 	if got := lines(t, skadi(t, "export", "--data", data).expect(t, 0).stdout); len(got) != 3 || got[0].ID != jobs[1].ID {
 		t.Errorf("after the restore: %+v", got)
 	}
 	_, url = startUp(t, data)
 	env[0] = "SKADI_SERVER=" + url
 	skadiIn(t, "", env, "push", "--wait", "local", "hello", "again").expect(t, 0)
+	if status := get(t, url+"/v1/jobs", stolen); status != http.StatusUnauthorized {
+		t.Errorf("with a token that was revoked after the backup: %d", status)
+	}
 }
 
 func TestBackupOfAServersDatabase(t *testing.T) {

@@ -265,7 +265,16 @@ func TestRestore(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 	broken := file("broken.db", torn)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if r, err := Restore(stopped, backup, broken, at); err == nil || r.Kept != "" {
+		t.Errorf("a restore that was stopped: %+v %v", r, err)
+	}
 	if r, err := Restore(t.Context(), backup, broken, at); err != nil || !jobsIn(t, broken)[first] {
+		t.Errorf("%+v %v", r, err)
+	}
+	none := file("none.db", []byte("this is no database at all"))
+	if r, err := Restore(t.Context(), backup, none, at); err != nil || !jobsIn(t, none)[first] || !r.Tokens.Unread {
 		t.Errorf("%+v %v", r, err)
 	}
 	if _, err := os.Stat(broken + ".before-restore-20260301T120000.000Z"); errors.Is(err, fs.ErrNotExist) {

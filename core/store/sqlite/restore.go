@@ -22,10 +22,13 @@ type Restored struct {
 	// Kept is where the database that was there is now; empty if there was
 	// none.
 	Kept string
+	// Tokens is what became of tokens that changed after the backup.
+	Tokens TokensSince
 }
 
 // Restore puts a copy of a backup in the place of the database at path, and
-// keeps what was there under another name. It refuses while a server works on
+// keeps what was there under another name. Tokens that were revoked meanwhile
+// stay so. It refuses while a server works on
 // the database, and a backup that is damaged or newer than this program;
 // nothing has changed then. A process that dies half way leaves the one or the
 // other, whole.
@@ -48,6 +51,9 @@ func Restore(ctx context.Context, backup, path string, now time.Time) (r Restore
 	defer func() { _ = os.Remove(temp) }()
 	if r.Schema, err = fitBackup(ctx, temp); err != nil {
 		return r, fmt.Errorf("%s is not restored: %w", backup, err)
+	}
+	if r.Tokens, err = keepRevoked(ctx, path, temp); err != nil {
+		return r, fmt.Errorf("what was revoked after the backup cannot be carried over: %w", err)
 	}
 	if _, err := syncFile(temp); err != nil {
 		return r, err
@@ -128,20 +134,32 @@ func setAside(ctx context.Context, path string, now time.Time) (kept string, err
 	switch err := foldLog(ctx, path); {
 	case errors.Is(err, errInUse):
 		return "", fmt.Errorf("another program has %s open: stop it first", path)
+	case ctx.Err() != nil:
+		return "", ctx.Err()
 	case err != nil:
-		// It may be damaged, which is why it is replaced. Its log goes with it.
+		// It may be damaged, which is why it is replaced. Its log goes with it,
+		// and after it, so that the two are together in one place or the other.
+		if err := putAside(path, kept); err != nil {
+			return "", err
+		}
 		if err := os.Rename(path+"-wal", kept+"-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
+		return kept, leftovers(path)
 	}
 	if err := leftovers(path); err != nil {
 		return "", err
 	}
+	return kept, putAside(path, kept)
+}
+
+// putAside gives the file another name, and leaves it its own where there are
+// links.
+func putAside(path, kept string) error {
 	if err := os.Link(path, kept); err != nil {
-		err = os.Rename(path, kept) // there are no links on this file system
-		return kept, err
+		return os.Rename(path, kept)
 	}
-	return kept, nil
+	return nil
 }
 
 var errInUse = errors.New("another program has it open")
