@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,7 +24,10 @@ type Lookup struct {
 // System looks into the process's environment and the file system.
 func System() Lookup { return Lookup{Env: os.LookupEnv, File: os.ReadFile} }
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var (
+	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	capitals = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) // as variables are mostly written
+)
 
 // Expand resolves the references in a text that stands outside of a file, such
 // as an argument of a command. Its errors never contain what a reference stands
@@ -88,7 +92,11 @@ func (l Lookup) resolve(reference string) (string, error) {
 			return "", fmt.Errorf("the file %q is empty", name)
 		}
 	default:
-		return "", fmt.Errorf("%q is no reference; write ${env:NAME} or ${file:PATH}, or $${ for ${ itself", "${"+reference+"}")
+		what := "what begins with ${ here" // it may be a part of a secret
+		if scheme == "env" || scheme == "file" || capitals.MatchString(reference) {
+			what = strconv.Quote("${" + reference + "}")
+		}
+		return "", fmt.Errorf("%s is no reference; write ${env:NAME} or ${file:PATH}, or $${ for ${ itself", what)
 	}
 	if !utf8.ValidString(value) {
 		return "", fmt.Errorf("what ${%s} stands for is no UTF-8 text", reference)

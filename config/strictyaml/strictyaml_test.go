@@ -214,6 +214,7 @@ func TestFaults(t *testing.T) {
 		{"empty file", "secret: ${file:/none}", `f.yaml:1:9: secret: the file "/none" is empty`},
 		{"no UTF-8 by reference", "text: ${env:BAD}", `f.yaml:1:7: text: what ${env:BAD} stands for is no UTF-8 text`},
 		{"other reference", "text: ${PORT}", `f.yaml:1:7: text: "${PORT}" is no reference; write ${env:NAME} or ${file:PATH}, or $${ for ${ itself`},
+		{"part of a secret", "text: hunter${2x}", "f.yaml:1:7: text: what begins with ${ here is no reference"},
 		{"bad name", "text: ${env:A-B}", `f.yaml:1:7: text: "${env:A-B}" is no reference`},
 		{"open reference", "text: ${env:PORT", `f.yaml:1:7: text: a reference begins with ${ and has no }`},
 		{"reference under an unknown key", "blocks: [{kind: a, x: '${env:NOPE}'}]", `f.yaml:1:23: blocks[0].x: the environment variable NOPE is not set`},

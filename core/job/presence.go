@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -250,9 +251,10 @@ func (p *presence) any() bool {
 // been here for long.
 func (p *presence) seen(now, at time.Time, t Times) (ids []string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for id, e := range p.agents {
-		e.mu.Lock()
+	all := maps.Clone(p.agents)
+	p.mu.Unlock()
+	for id, e := range all {
+		e.mu.Lock() // for which a check-in may have to wait that waits for the store
 		switch {
 		case e.polls > 0:
 			ids = append(ids, id)
@@ -261,9 +263,16 @@ func (p *presence) seen(now, at time.Time, t Times) (ids []string) {
 			e.rewrite = e.rewrite || now.Before(e.written) || e.agent.LastSeenAt.After(at.Add(t.Extend))
 			e.polled, e.written = now, now
 		case now.Sub(e.readAt) > t.Offline:
-			delete(p.agents, id)
+			p.drop(id)
 		}
 		e.mu.Unlock()
 	}
 	return ids
+}
+
+// drop forgets an agent, whose entry the caller holds.
+func (p *presence) drop(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.agents, id)
 }
