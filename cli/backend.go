@@ -129,6 +129,19 @@ func (p place) opened(ctx context.Context, s store.Store, partitions int, shared
 	return &base{Store: s, place: p, partitions: partitions, shared: shared, writes: writes}, nil
 }
 
+// warnShared has the log say that another server works on the same file. Each
+// learns of what the other has done by looking only, now and then.
+func (b *base) warnShared(ctx context.Context, log *slog.Logger) {
+	s, ok := b.Store.(*sqlite.Store)
+	if !ok {
+		return
+	}
+	if _, first, err := s.Alone().Acquire(ctx, "", 0); err == nil && !first {
+		log.Warn("another server works on this database: this one stands by to take its place, and jobs wait longer meanwhile; "+
+			"a SQLite file is for one server, and MySQL for many", "path", b.place.Path)
+	}
+}
+
 // leases returns the leases of a node under which it relays and replies: one
 // process at a time does so for a file, for as long as it runs.
 func (b *base) leases(holder string) chat.Leaser {

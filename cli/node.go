@@ -93,6 +93,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
+	b.warnShared(ctx, log)
 	q, err := openQueue(ctx, cfg.Queue, b.partitions, self.ID, log)
 	if err != nil {
 		return nil, joined(err, b.Close)

@@ -182,3 +182,15 @@ func TestConfigSchema(t *testing.T) {
 	}
 	contains(t, schema, `"prompt"`) // a key of the terminal's own
 }
+
+func TestServeStandsByOnAFileThatIsInUse(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "skadi.db")
+	more := "store: {path: \"" + file + "\"}\n"
+	first, _, _ := startServe(t, more)
+	if log := first.out.text(); strings.Contains(log, "another server") {
+		t.Errorf("the only one says:\n%s", log)
+	}
+	second, _, _ := startServe(t, more)
+	contains(t, second.out.text(), `"level":"WARN"`, "another server works on this database", file)
+}
