@@ -119,7 +119,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env.Logger, nil)
+	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env, nil)
 	if err == nil {
 		a.env.Logger.Info("logged in to WeChat", "app", a.cfg.AppID)
 	}
