@@ -33,7 +33,8 @@ type Health struct {
 	Kind    string
 	State   State
 	Since   time.Time
-	// Err is what is wrong with an unhealthy account.
+	// Err is what is wrong with an unhealthy account, or why one that starts
+	// has not connected yet.
 	Err string
 	// Restarts counts how often its adapter was started again.
 	Restarts int

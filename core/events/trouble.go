@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 const (
@@ -153,6 +155,8 @@ func (e *account) fault() error {
 		return e.trouble.err
 	case e.runErr != nil:
 		return e.runErr
+	case e.sendErr == nil && e.state() == Starting && e.trouble != nil && !errors.Is(e.trouble.err, chat.ErrConnecting):
+		return e.trouble.err // a try has failed already
 	}
 	return e.sendErr
 }

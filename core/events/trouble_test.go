@@ -79,8 +79,12 @@ func TestAnAccountThatNeverConnected(t *testing.T) {
 		r.is(t, events.Healthy, "")
 		r.line.Report(chat.ErrConnecting)
 		r.is(t, events.Starting, "")
-		after(29 * time.Second)
+		after(20 * time.Second)
 		r.is(t, events.Starting, "")
+		r.line.Report(errRefused)
+		after(9 * time.Second)
+		r.is(t, events.Starting, "refused")
+		r.line.Report(chat.ErrConnecting) // as one that hangs does
 		after(2 * time.Second)
 		r.is(t, events.Unhealthy, chat.ErrConnecting.Error())
 		since := health(t, r.Accounts, "work").Since

@@ -85,6 +85,12 @@ func newClient(cfg Config, env chat.Env) *tencent.Client {
 		Grant: func(kept cache.Cache) credential.AccessTokenContextHandle {
 			return credential.NewDefaultAccessToken(cfg.AppID, cfg.AppSecret.Reveal(), credential.CacheKeyOfficialAccountPrefix, kept)
 		},
+		// Each token of Grant's spends the one before. Stable ones are apart from
+		// those, and asking does not renew them:
+		// https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken.html
+		Trial: func(kept cache.Cache) credential.AccessTokenContextHandle {
+			return credential.NewStableAccessToken(cfg.AppID, cfg.AppSecret.Reveal(), credential.CacheKeyOfficialAccountPrefix, kept)
+		},
 	}, env)
 }
 
