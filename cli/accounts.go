@@ -20,8 +20,9 @@ func accountsCommand() *cobra.Command {
 		Use:   "accounts",
 		Short: "List the accounts of a server on Slack and others, and how each does",
 		Long: `Lists the accounts of the running server that is asked, with what is wrong with
-those that do not work. Such an account is started again by itself, after a second
-and then ever later, at most five minutes; the others work meanwhile.
+those that do not work: their token is refused, or they could not reach their far
+side for half a minute. Such an account goes on trying by itself, and the others work
+meanwhile. Each server has states of its own.
 
 The server's address comes from --server or SKADI_SERVER, the token from
 --token-file or SKADI_TOKEN; it takes an admin token. Exit code 1 if an account

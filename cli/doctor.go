@@ -30,7 +30,8 @@ func doctorCommand(adapters map[string]chat.Factory) *cobra.Command {
 		Long: `Looks at everything that a server with this config needs: the file itself, the
 clock, the disk, the database, Redis, the certificate, the files with secrets,
 whether public_url leads to a server, and each account's credentials and rights,
-for which the far side is asked. Each finding says what to do. Nothing is changed,
+for which the far side is asked where that can be done; what is not tried is shown
+as untried, with the reason. Each finding says what to do. Nothing is changed,
 nobody is sent anything, no secret is shown, and no check takes longer than 20
 seconds. Run it as the user that the server runs as.
 
@@ -151,7 +152,7 @@ func found(level chat.Level, fix, format string, args ...any) chat.Finding {
 }
 
 func (r *diagnosis) print(w io.Writer) error {
-	marks := map[chat.Level]string{chat.Fine: "ok     ", chat.Doubtful: "warning", chat.Wrong: "ERROR  "}
+	marks := map[chat.Level]string{chat.Fine: "ok     ", chat.Doubtful: "warning", chat.Wrong: "ERROR  ", chat.Untried: "untried"}
 	counts := map[chat.Level]int{}
 	for _, f := range r.Findings {
 		counts[f.Level]++
@@ -164,6 +165,6 @@ func (r *diagnosis) print(w io.Writer) error {
 			fmt.Fprintf(w, "         → %s\n", oneLine(f.Fix, 500))
 		}
 	}
-	_, err := fmt.Fprintf(w, "%d errors, %d warnings, %d fine\n", counts[chat.Wrong], counts[chat.Doubtful], counts[chat.Fine])
+	_, err := fmt.Fprintf(w, "%d errors, %d warnings, %d untried, %d fine\n", counts[chat.Wrong], counts[chat.Doubtful], counts[chat.Untried], counts[chat.Fine])
 	return err
 }

@@ -53,7 +53,7 @@ func (d *doctor) accountChecks() []check {
 		checks = append(checks, check{name: "account", account: a.Name, find: func(ctx context.Context) []chat.Finding {
 			c, ok := adapter.(chat.Checker)
 			if !ok {
-				return []chat.Finding{found(chat.Fine, "", "accounts of the kind %s have nothing to try beforehand", a.Kind)}
+				return []chat.Finding{found(chat.Untried, "", "nothing of an account of the kind %s can be tried; whether it works shows when something comes or is sent", a.Kind)}
 			}
 			return c.Check(ctx)
 		}})

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -134,6 +135,36 @@ func TestDoctor(t *testing.T) {
 		wantFinding(t, r, "database", chat.Wrong, "not a SQLite database")
 		wantFinding(t, r, "public_url", chat.Doubtful, "nothing answers")
 		wantFinding(t, r, "config", chat.Doubtful, "a secret stands in the file")
+	})
+	t.Run("accounts of WeChat", func(t *testing.T) {
+		t.Parallel()
+		tencent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.URL.Path != "/cgi-bin/stable_token" && r.URL.Path != "/cgi-bin/gettoken" {
+				t.Errorf("%s is called, which may spend a token", r.URL.Path)
+			}
+			if body, _ := io.ReadAll(r.Body); strings.Contains(string(body)+r.URL.RawQuery, "bad-hunter2") {
+				_, _ = w.Write([]byte(`{"errcode":40125,"errmsg":"invalid appsecret bad-hunter2"}`))
+				return
+			}
+			_, _ = w.Write([]byte(`{"access_token":"token-hunter2","expires_in":7200}`))
+		}))
+		t.Cleanup(tencent.Close)
+		key := "encoding_aes_key: " + strings.Repeat("hunter2", 6) + "A, token: hunter2, api_url: '" + tencent.URL + "'}\n"
+		code, r := examined(t, "adapters:\n"+
+			"  - {name: follow, kind: wechat, account: official, app_id: wx0123456789abcdef, app_secret: good-hunter2, "+key+
+			"  - {name: stale, kind: wechat, account: official, app_id: wx0123456789abcdee, app_secret: bad-hunter2, "+key+
+			"  - {name: corp, kind: wechat, account: wecom, corp_id: ww0123456789abcdef, agent_id: 7, secret: good-hunter2, "+key+
+			"  - {name: robot, kind: wechat, account: robot, webhook_url: '"+tencent.URL+"/cgi-bin/webhook/send?key=hunter2'}\n"+
+			"  - {name: builds, kind: webhook, provider: github, secrets: [hunter2-hunter2-hunter2-hunter2], rules: [{on: {event: push}, send: web-1 deploy}]}\n", nil)
+		if code != 1 {
+			t.Errorf("exit code %d", code)
+		}
+		wantFinding(t, r, "account", chat.Fine, "WeChat gives out an access token for wx0123456789abcdef")
+		wantFinding(t, r, "account", chat.Wrong, "40125")
+		wantFinding(t, r, "account", chat.Fine, "WeCom gives out an access token")
+		wantFinding(t, r, "account", chat.Untried, "without a message in the robot's group")
+		wantFinding(t, r, "account", chat.Untried, "kind webhook")
 	})
 	t.Run("no config", func(t *testing.T) {
 		t.Parallel()

@@ -170,7 +170,8 @@ func (n *node) addAccounts(adapters map[string]chat.Factory) error {
 		return err
 	}
 	for _, a := range all {
-		if err := n.addAccount(a.Name, a.Kind, a.Adapter); err != nil {
+		n.mounts.put(a.Name, a.Adapter)
+		if err := n.accounts.Add(a); err != nil {
 			return err
 		}
 	}
@@ -188,9 +189,11 @@ func (n *node) makeAccounts(cfg *config.Config, only []string) (made []events.Ac
 		if only != nil && !slices.Contains(only, a.Name) {
 			continue
 		}
-		adapter, err := n.adapters[a.Kind](a.Decode, n.env(cfg, a.Name))
+		env, line := n.env(cfg, a.Name), new(events.Line)
+		env.Reported = line.Report
+		adapter, err := n.adapters[a.Kind](a.Decode, env)
 		errs = append(errs, a.Place(err))
-		made = append(made, events.Account{Name: a.Name, Kind: a.Kind, Adapter: adapter})
+		made = append(made, events.Account{Name: a.Name, Kind: a.Kind, Adapter: adapter, Line: line})
 	}
 	return made, errors.Join(errs...)
 }

@@ -78,7 +78,7 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 		Host: cfg.IMAP.Host, Port: cfg.IMAP.Port, Security: mailbox.Security(cfg.IMAP.TLS), CAFile: cfg.IMAP.CAFile,
 		Username: cfg.IMAP.Username, Password: cfg.IMAP.Password,
 		Folders: cfg.Folders, Keyword: cfg.DoneFlag, DoneFolder: cfg.DoneFolder, AsideFolder: cfg.AsideFolder, Poll: cfg.Poll,
-		Lease: env.Lease, Logger: env.Logger, Guard: env.Guard,
+		Lease: env.Lease, Logger: env.Logger, Guard: env.Guard, Report: env.Report,
 		Handle: func(ctx context.Context, m mailbox.Mail) error {
 			return env.Guard(ctx, "handling a mail", func() error { return a.handle(ctx, m) })
 		},

@@ -22,6 +22,7 @@ type imapFar struct {
 
 	mu      sync.Mutex
 	locked  bool
+	away    bool   // it ends connections before it speaks TLS
 	token   string // that OAUTHBEARER takes
 	folders map[string][]*stored
 	changed chan struct{} // closed at each change
@@ -147,6 +148,13 @@ type imapConn struct {
 func (f *imapFar) serve(conn net.Conn) {
 	c := &imapConn{imapFar: f, Conn: conn, r: bufio.NewReader(conn)}
 	defer func() { _ = conn.Close() }()
+	f.mu.Lock()
+	away := f.away
+	f.mu.Unlock()
+	if away {
+		_ = conn.(*tls.Conn).NetConn().Close()
+		return
+	}
 	c.say("* OK ready")
 	for {
 		line, err := c.line()

@@ -169,6 +169,11 @@ func (f *far) Restart(_ *testing.T, env chat.Env) chat.Adapter {
 // Break implements chattest.Breaks.
 func (f *far) Break(*testing.T) { f.imap.breakAll() }
 
+// Leave implements chattest.Leaves.
+func (f *far) Leave(_ *testing.T, away bool) {
+	f.imap.change(func() { f.imap.away = away })
+}
+
 // Lock implements chattest.Locks.
 func (f *far) Lock(_ *testing.T, locked bool) {
 	f.imap.lock(locked)

@@ -49,7 +49,8 @@ type Adapter struct {
 	stagger time.Duration
 	// parting is how long a connection lives on after its last acknowledgement
 	// when the account ends, so that it is written.
-	parting time.Duration
+	parting  time.Duration
+	standing standing
 }
 
 var (
@@ -130,12 +131,14 @@ func (a *Adapter) Run(ctx context.Context) error {
 		stop()
 		a.flush(context.WithoutCancel(ctx))
 	}()
+	a.env.Report(chat.ErrConnecting)
 	err := a.logIn(ctx)
 	if err == nil {
 		a.errands.run(ctx, a.groups.keep)
 		if a.cfg.Mode == ModeSocket {
 			err = a.receive(ctx)
 		} else {
+			a.env.Report(nil)
 			<-ctx.Done()
 		}
 	}

@@ -111,6 +111,7 @@ func (a *Adapter) logIn(ctx context.Context) error {
 			return err
 		}
 		wait := max(retry.NextBackOff(), retryAfter(err))
+		a.env.Report(fmt.Errorf("no answer from Slack who the bot is: %w", withoutURL(err)))
 		a.env.Logger.Warn("Slack does not answer who the bot is; trying again", "err", withoutURL(err), "in", wait)
 		if !pause(ctx, wait) {
 			return ctx.Err()

@@ -79,6 +79,7 @@ func (a *Adapter) reconnect(ctx context.Context, n int) error {
 		} else {
 			wait = max(retry.NextBackOff(), retryAfter(err))
 		}
+		a.standing.without(a.env, withoutURL(err))
 		if err != nil {
 			log.Warn("a connection to Slack ended or was not made; trying again", "err", withoutURL(err), "in", wait)
 		} else {
@@ -109,6 +110,8 @@ type connection struct {
 	client  *socketmode.Client
 	handled sync.WaitGroup
 	slots   chan struct{}
+	// greeted: Slack has said hello, so that it delivers here.
+	greeted bool
 	// acked is when the last acknowledgement was handed to the client, which
 	// writes it some time later.
 	acked atomic.Int64
@@ -127,6 +130,11 @@ func (a *Adapter) connect(ctx context.Context, n int) error {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- a.env.Guard(live, "reading from Slack", func() error { return c.client.RunContext(live) })
+	}()
+	defer func() {
+		if c.greeted {
+			a.standing.ended()
+		}
 	}()
 	over, err := c.serve(ctx, live, ended)
 	if !over && ctx.Err() != nil {
@@ -203,6 +211,10 @@ func (c *connection) took(ctx, live context.Context, e socketmode.Event) (ended 
 		c.env.Logger.Warn("an acknowledgement did not reach Slack, which will deliver the message again")
 	case socketmode.EventTypeHello:
 		c.env.Logger.Info("connected to Slack", "connections", e.Request.NumConnections)
+		if !c.greeted {
+			c.greeted = true
+			c.standing.begun(c.env)
+		}
 	case socketmode.EventTypeEventsAPI, socketmode.EventTypeSlashCommand, socketmode.EventTypeInteractive:
 		c.begin(ctx, live, *e.Request)
 	case socketmode.EventTypeErrorBadMessage:

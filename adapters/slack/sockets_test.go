@@ -18,6 +18,7 @@ type sockets struct {
 	changed chan struct{} // closed when open grows
 	acks    map[string]chan ack
 	turn    int
+	over    bool
 	wg      sync.WaitGroup
 }
 
@@ -60,7 +61,10 @@ func (s *sockets) socket(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	s.wg.Add(1)
+	if !s.enter() {
+		_ = conn.Close()
+		return
+	}
 	defer s.wg.Done()
 	w := &wire{conn: conn, gone: make(chan struct{})}
 	defer func() { close(w.gone); _ = conn.Close() }()
@@ -89,6 +93,16 @@ func (s *sockets) socket(rw http.ResponseWriter, r *http.Request) {
 			waiting <- a
 		}
 	}
+}
+
+// enter counts a connection, unless it comes when all are over.
+func (s *sockets) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.wg.Add(1)
+	}
+	return !s.over
 }
 
 func (s *sockets) add(w *wire) {
@@ -162,6 +176,9 @@ func (s *sockets) breakAll() int {
 
 // hangUp breaks all connections and waits until nobody serves any.
 func (s *sockets) hangUp() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
 	s.breakAll()
 	s.wg.Wait()
 }

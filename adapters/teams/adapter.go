@@ -88,7 +88,8 @@ func (a *Adapter) Send(ctx context.Context, m chat.Outbound) (chat.MessageRef, e
 	return a.sender.Send(ctx, m)
 }
 
-// Run sees to it that the account can log in, and then waits for ctx to end.
+// Run sees to it that the account can log in and tell who calls it, and then
+// waits for ctx to end.
 // Trouble that may pass it waits out; its error names the key that is wrong. It
 // can be called again once it has returned.
 func (a *Adapter) Run(ctx context.Context) error {
@@ -96,20 +97,18 @@ func (a *Adapter) Run(ctx context.Context) error {
 		a.env.Logger.Warn("ANYBODY ON THIS MACHINE CAN SPEAK FOR ANYBODY IN TEAMS: unauthenticated_loopback is set. " +
 			"It is for the Agents Playground only; take it out of the config otherwise")
 	}
+	a.env.Report(chat.ErrConnecting)
 	if err := a.logIn(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	if !a.cfg.UnauthenticatedLoopback {
-		a.validator.keys.warm(ctx)
-	}
+	a.getKeys(ctx)
 	<-ctx.Done()
 	return nil
 }
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	retry := backoff.NewExponentialBackOff()
-	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
+	retry := newRetry()
 	for {
 		err := a.sender.logIn(ctx)
 		var failed *chat.SendError
@@ -123,13 +122,49 @@ func (a *Adapter) logIn(ctx context.Context) error {
 			return err
 		}
 		wait := min(max(retry.NextBackOff(), chat.Classify(err).RetryAfter), waitMost)
+		a.env.Report(err)
 		a.env.Logger.Warn("Microsoft gives no token; trying again", "err", err, "in", wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, wait) {
 			return ctx.Err()
 		}
+	}
+}
+
+// getKeys tries until there are keys by which a call can be believed: without
+// them nothing is taken.
+func (a *Adapter) getKeys(ctx context.Context) {
+	retry := newRetry()
+	for !a.cfg.UnauthenticatedLoopback {
+		err := a.validator.keys.warm(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		a.env.Report(err)
+		if !pause(ctx, retry.NextBackOff()) {
+			return
+		}
+	}
+	a.env.Report(nil)
+}
+
+// newRetry spaces tries that have no end.
+func newRetry() *backoff.ExponentialBackOff {
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval = retryFirst, retryMost
+	return retry
+}
+
+// pause waits, and reports whether ctx did not end meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

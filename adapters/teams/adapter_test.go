@@ -3,10 +3,12 @@ package teams
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +74,54 @@ func TestRunWaitsTroubleOut(t *testing.T) {
 	})
 }
 
+// TestRunReportsKeysThatCannotBeHad: without them no call is believed, though
+// Microsoft gives out tokens.
+func TestRunReportsKeysThatCannotBeHad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newMicrosoft(t, time.Now)
+		f.srv.Close() // what it serves is asked for without a network
+		var mended atomic.Bool
+		client := answered(func(path string) (int, http.Header, string) {
+			switch {
+			case strings.HasSuffix(path, "/token"):
+				return http.StatusOK, nil, goodToken
+			case !mended.Load():
+				return http.StatusBadGateway, nil, ""
+			case strings.HasSuffix(path, "/metadata"):
+				return http.StatusOK, nil, mustJSON(t, f.metadata)
+			}
+			return http.StatusOK, nil, mustJSON(t, map[string]any{"keys": f.keys})
+		})
+		var reports []error // by Run alone
+		a, err := New(f.config(), chat.Env{Account: "work", HTTP: client, Reported: func(err error) { reports = append(reports, err) }})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+		require.Greater(t, len(reports), 3)
+		require.ErrorIs(t, reports[0], chat.ErrConnecting)
+		for _, err := range reports[1:] {
+			require.ErrorIs(t, err, errKeysAway)
+		}
+		mended.Store(true)
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+		require.NoError(t, reports[len(reports)-1])
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
+
 func TestRunEndsWhereTheCredentialsAreRefused(t *testing.T) {
 	t.Parallel()
 	client := answered(func(string) (int, http.Header, string) {
@@ -100,9 +150,9 @@ func TestRunEndsWhileItWaits(t *testing.T) {
 func TestKeysAreFetchedBeforeTheyAreNeeded(t *testing.T) {
 	t.Parallel()
 	c := check(t)
-	c.v.keys.warm(t.Context())
+	require.NoError(t, c.v.keys.warm(t.Context()))
 	assert.Equal(t, [2]int{1, 1}, c.fetched())
-	c.v.keys.warm(t.Context())
+	require.NoError(t, c.v.keys.warm(t.Context()))
 	assert.Equal(t, http.StatusOK, c.status(t, c.goodHeader()))
 	assert.Equal(t, [2]int{1, 1}, c.fetched())
 }
@@ -113,8 +163,8 @@ func TestFetchingAheadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	way := &meanwhile{f: cancel}
 	c := check(t, func(_ *Config, env *chat.Env) { env.HTTP = &http.Client{Transport: way} })
-	c.v.keys.warm(ctx)
-	c.v.keys.warm(ctx)
+	require.Error(t, c.v.keys.warm(ctx))
+	require.Error(t, c.v.keys.warm(ctx))
 	assert.Zero(t, c.fetched()[1])
 	assert.Equal(t, http.StatusOK, c.status(t, c.goodHeader()))
 }

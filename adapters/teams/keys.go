@@ -119,17 +119,21 @@ func (s *keyStore) get(ctx context.Context, kid string) (*keySet, error) {
 }
 
 // warm fetches the keys before anybody needs them, so that the first message
-// does not wait and what is wrong with them is known.
-func (s *keyStore) warm(ctx context.Context) {
+// does not wait and what is wrong with them is known. Its error was logged.
+func (s *keyStore) warm(ctx context.Context) error {
 	select {
 	case <-s.turn:
 	case <-ctx.Done():
-		return
+		return ctx.Err()
 	}
 	defer func() { s.turn <- struct{}{} }()
-	if ctx.Err() == nil && s.set.Load() == nil {
-		_, _ = s.renew(ctx, "") // its error was logged
+	if ctx.Err() != nil || s.set.Load() != nil {
+		return ctx.Err()
 	}
+	if _, err := s.renew(ctx, ""); !errors.Is(err, errUnknownKey) {
+		return err
+	}
+	return nil // there are some
 }
 
 // renew is get for who has the turn.

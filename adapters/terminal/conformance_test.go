@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	chattest.Run(t, chattest.Harness{
-		Conversations: 1, RunsOnce: true,
+		Conversations: 1, RunsOnce: true, CallsNobody: "it reads from a terminal",
 		Start: startPipe,
 		Displays: strings.NewReplacer(
 			"\x1b[2J", "", "\x1b[31m", "", "\x1b]0;title\x07", "", "\u202e", `\u202e`).Replace,

@@ -30,7 +30,8 @@ func TestConformance(t *testing.T) {
 			}
 			chattest.Run(t, chattest.Harness{
 				Start: startHub(provider), Conversations: 3, AnswerWithin: farWaits,
-				Arrives: strings.TrimSpace,
+				CallsNobody: "everything comes to its handler",
+				Arrives:     strings.TrimSpace,
 				Displays: func(text string) string {
 					return strings.Join(strings.Fields(chat.Readable(text)), " ")
 				},

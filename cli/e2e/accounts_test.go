@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -33,6 +34,8 @@ type slackAPI struct {
 	posted map[string][]string
 	// logins counts auth.test by token.
 	logins map[string]int
+	// away ends each connection without an answer.
+	away bool
 }
 
 func startSlackAPI(t *testing.T, revoked ...string) *slackAPI {
@@ -49,6 +52,9 @@ func startSlackAPI(t *testing.T, revoked ...string) *slackAPI {
 func (s *slackAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.away {
+		panic(http.ErrAbortHandler)
+	}
 	if err := r.ParseForm(); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -164,6 +170,7 @@ func TestOneAccountWithABadToken(t *testing.T) {
 	if status, _ := fetch(t, server+"/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d", status)
 	}
+	eventually(t, "the other account logs in", func() bool { return accounts(1)["well"].State == "healthy" })
 	all := accounts(1)
 	if a := all["revoked"]; a.State != "unhealthy" || !strings.Contains(a.Error, "token_revoked") || !strings.Contains(a.Error, "bot_token") {
 		t.Errorf("%+v", a)
@@ -198,6 +205,90 @@ func TestOneAccountWithABadToken(t *testing.T) {
 	if log := p.out.text() + table + unready(); strings.Contains(log, "hunter2") {
 		t.Errorf("a secret is shown:\n%s", log)
 	}
+}
+
+// TestAccountsOutOfReach runs a server with two accounts that never connected:
+// Slack does not answer, and the mail server's port speaks no TLS. Everybody can
+// see that they do not work, and the one works by itself once it can.
+func TestAccountsOutOfReach(t *testing.T) {
+	t.Parallel()
+	far := startSlackAPI(t)
+	far.away = true
+	port := speechless(t)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "skadi.yaml")
+	writeText(t, file, fmt.Sprintf(`listen: 127.0.0.1:0
+adapters:
+  - {name: chat, kind: slack, mode: http, bot_token: xoxb-hunter2, signing_secret: signing-hunter2, api_url: '%s/api/'}
+  - {name: inbox, kind: email, address: skadi@example.com,
+     imap: {host: 127.0.0.1, port: %s, username: skadi, password: hunter2},
+     smtp: {host: 127.0.0.1, port: %s, username: skadi, password: hunter2}}
+access: {rules: [{who: ['chat:*'], agents: ['*'], see: true}]}
+`, far.URL, port, port))
+	p := start(t, nil, "skadi", "serve", "-c", file)
+	m := regexp.MustCompile(`address=(http://[0-9.:]+)`).FindStringSubmatch(p.sees("msg=serving"))
+	if m == nil {
+		t.Fatalf("no address in the log:\n%s", p.out.text())
+	}
+	server := m[1]
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", p.out.text())
+		}
+	})
+	admin := filepath.Join(folder, "admin.token")
+	writeText(t, admin, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
+	ready := func() string {
+		_, text := fetch(t, server+"/readyz")
+		return text
+	}
+	eventually(t, "both are found out", func() bool { return strings.Contains(ready(), `"unhealthy_accounts":["chat","inbox"]`) })
+	table := skadi(t, "accounts", "--server", server, "--token-file", admin).expect(t, 1).stdout
+	for name, why := range map[string]string{"chat": "EOF", "inbox": "TLS"} {
+		if !regexp.MustCompile(name + ` .*unhealthy .*` + why).MatchString(table) {
+			t.Errorf("it does not say why %s does not work:\n%s", name, table)
+		}
+	}
+	_, metrics := fetch(t, server+"/metrics")
+	contains(t, metrics, `skadi_account_healthy{account="chat",kind="slack"} 0`, `skadi_account_healthy{account="inbox",kind="email"} 0`)
+	far.mu.Lock()
+	far.away = false
+	far.mu.Unlock()
+	eventually(t, "the one recovers", func() bool { return strings.Contains(ready(), `"unhealthy_accounts":["inbox"]`) })
+	log := p.out.text()
+	if n := strings.Count(log, "the account does not work"); n != 2 {
+		t.Errorf("the log says %d times that an account does not work, want it once for each", n)
+	}
+	contains(t, log, "the account works again")
+	if strings.Contains(log+table+ready(), "hunter2") {
+		t.Error("a secret is shown")
+	}
+}
+
+// speechless is the port of a server that says what nobody understands.
+func speechless(t *testing.T) (port string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "what?\r\n")
+			_ = c.Close()
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // fetch gets a page that needs no token.

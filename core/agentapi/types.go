@@ -152,7 +152,8 @@ type Account struct {
 	// State is "starting", "healthy" or "unhealthy".
 	State string    `json:"state"`
 	Since time.Time `json:"since"`
-	// Error is what is wrong with an unhealthy account.
+	// Error is what is wrong with an unhealthy account, or why one that is
+	// starting has not connected yet.
 	Error string `json:"error,omitempty"`
 	// Restarts counts how often the account was started again after a failure.
 	Restarts int `json:"restarts,omitempty"`

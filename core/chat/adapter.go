@@ -14,7 +14,7 @@ type Adapter interface {
 	// then returns nil. An adapter that only receives over HTTP waits for
 	// ctx. An error means that the account cannot work as configured; it
 	// makes the account unhealthy, never the process dead, and Run is called
-	// again later.
+	// again later. Trouble that Run waits out itself it tells by Env.Report.
 	Run(ctx context.Context) error
 	// Send posts m, or edits m.Edit when it is set, and returns a reference
 	// for later edits. Errors are *SendError; any other error counts as
@@ -82,6 +82,8 @@ type Env struct {
 	Unmatched func()
 	// Panicked counts panics; see Guard. It is nil where nobody wants to know.
 	Panicked func()
+	// Reported gets what Report tells. It is nil where nobody wants to know.
+	Reported func(err error)
 	// URL is where the far side reaches the adapter's Handler, with a slash at
 	// its end; empty where the config names no public URL.
 	URL string

@@ -24,6 +24,8 @@ const (
 	Doubtful Level = "warning"
 	// Wrong: it does not work.
 	Wrong Level = "error"
+	// Untried: whether it works was not found out; the text says why.
+	Untried Level = "untried"
 )
 
 // Finding is one thing that was found out.

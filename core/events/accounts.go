@@ -22,8 +22,8 @@ type State string
 
 // The states of an account.
 const (
-	Starting  State = "starting"  // not run yet
-	Healthy   State = "healthy"   // it runs, and sends what it is given
+	Starting  State = "starting"  // not run yet, or not connected yet
+	Healthy   State = "healthy"   // it runs, reaches its far side, and sends what it is given
 	Unhealthy State = "unhealthy" // see Health.Err
 )
 
@@ -33,7 +33,8 @@ type Health struct {
 	Kind    string
 	State   State
 	Since   time.Time
-	// Err is what is wrong with an unhealthy account.
+	// Err is what is wrong with an unhealthy account, or why one that starts
+	// has not connected yet.
 	Err string
 	// Restarts counts how often its adapter was started again.
 	Restarts int
@@ -44,6 +45,8 @@ type Account struct {
 	Name    string
 	Kind    string
 	Adapter chat.Adapter
+	// Line is what the adapter reports over; nil if it reports nothing.
+	Line *Line
 }
 
 const (
@@ -78,7 +81,11 @@ type account struct {
 	before <-chan struct{}
 
 	started  bool
-	running  bool // its adapter is in Run
+	running  bool     // its adapter is in Run
+	steady   bool     // for runSteady
+	worked   bool     // its adapter has reported since Run began that it works
+	ended    bool     // for good
+	trouble  *trouble // nil while the adapter reports none
 	restarts int
 	runErr   error // why Run ended, until it runs steadily again
 	sendErr  error // why sending is paused, until something is sent
@@ -177,6 +184,9 @@ func (a *Accounts) Run(ctx context.Context) error {
 
 // start is called with a.mu held.
 func (a *Accounts) start(ctx context.Context, e *account) {
+	if e.Line != nil {
+		e.Line.lead(func(err error) { a.reported(e, err) })
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	e.stop, e.done = cancel, make(chan struct{})
 	a.runs.Go(func() {
@@ -197,16 +207,20 @@ func (a *Accounts) supervise(ctx context.Context, e *account) {
 	for failures := 0; ; {
 		a.change(e, func() { e.started, e.running = true, true })
 		steady := time.AfterFunc(runSteady, func() {
-			a.change(e, func() { e.runErr = nil })
+			a.change(e, func() {
+				e.steady = e.running
+				e.settle()
+			})
 		})
 		began := time.Now()
 		err := runAdapter(ctx, e.Adapter, log)
 		steady.Stop()
 		if ctx.Err() != nil {
+			a.change(e, func() { e.ended = true; e.trouble.stop() })
 			return
 		}
 		if err == nil {
-			err = errors.New("its adapter ended without a reason")
+			err = errNoReason
 		}
 		if time.Since(began) >= runSteady {
 			failures = 0
@@ -214,7 +228,10 @@ func (a *Accounts) supervise(ctx context.Context, e *account) {
 		failures++
 		wait := min(runMinBackoff<<min(failures-1, 20), runMaxBackoff)
 		log.Error("the account does not work; starting it again", "err", err, "in", wait)
-		a.change(e, func() { e.runErr, e.running = err, false })
+		a.change(e, func() {
+			e.trouble.stop()
+			e.runErr, e.running, e.steady, e.worked, e.trouble = err, false, false, false, nil
+		})
 		select {
 		case <-ctx.Done():
 			return
@@ -235,25 +252,14 @@ func runAdapter(ctx context.Context, adapter chat.Adapter, log *slog.Logger) (er
 	return adapter.Run(ctx)
 }
 
-// change changes an account and notes since when its state is what it is.
-func (a *Accounts) change(e *account, f func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before := e.state()
-	f()
-	if e.state() != before {
-		e.since = a.clock()
-	}
-}
-
 func (e *account) state() State {
 	switch {
-	case e.runErr != nil || e.sendErr != nil:
+	case e.runErr != nil || e.sendErr != nil || e.inTold():
 		return Unhealthy
-	case e.started:
-		return Healthy
+	case !e.started, e.trouble != nil && !e.trouble.works && !e.worked:
+		return Starting
 	}
-	return Starting
+	return Healthy
 }
 
 // Adapter returns the account's adapter, and false if there is no such
@@ -299,7 +305,7 @@ func (a *Accounts) Health() []Health {
 	all := make([]Health, 0, len(a.all))
 	for _, e := range a.all {
 		h := Health{Account: e.Name, Kind: e.Kind, State: e.state(), Since: e.since, Restarts: e.restarts}
-		if err := cmp.Or(e.runErr, e.sendErr); err != nil {
+		if err := e.fault(); err != nil {
 			h.Err = err.Error()
 		}
 		all = append(all, h)

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 )
+
+// errEnded is why a connection is no more where nobody says why.
+var errEnded = errors.New("the server ended the connection")
 
 // folder reads one folder.
 type folder struct {
@@ -51,6 +55,7 @@ func (f *folder) run(ctx context.Context) error {
 			return err
 		}
 		wait := retry.NextBackOff()
+		f.b.health.set(f.b.c.Report, f.name, fmt.Errorf("folder %q is not read: %w", f.name, cmp.Or(err, errEnded)))
 		f.log.Warn("the connection to the mail server ended or was not made; trying again", "err", err, "in", wait.Round(time.Millisecond))
 		pause(ctx, wait)
 	}
@@ -99,6 +104,7 @@ func (f *folder) connection(ctx context.Context) (read bool, err error) {
 		if err != nil {
 			return read, err
 		}
+		f.b.health.set(f.b.c.Report, f.name, nil)
 		if !read {
 			f.log.Info("reading mail", "mark", open.mark, "idle", able)
 		}

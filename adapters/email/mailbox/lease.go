@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -14,12 +15,17 @@ var errLost = errors.New("another node reads the mailbox now")
 func (b *Mailbox) lead(ctx context.Context, work func(context.Context) error) error {
 	for ctx.Err() == nil {
 		asked := time.Now()
-		if held, err := b.acquire(ctx, b.times.lease/2); err != nil && ctx.Err() == nil {
+		held, err := b.acquire(ctx, b.times.lease/2)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			b.c.Report(fmt.Errorf("it is not known whether another node reads the mailbox: %w", err))
 			b.c.Logger.Debug("could not ask for the lease of the mailbox", "err", err)
-		} else if held {
+		case held:
 			if err := b.whileHeld(ctx, asked, work); err != nil {
 				return err
 			}
+		case err == nil:
+			b.c.Report(nil) // another node reads, and reports
 		}
 		pause(ctx, b.times.lease/3)
 	}

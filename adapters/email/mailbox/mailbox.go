@@ -84,6 +84,8 @@ type Config struct {
 	// again later, while other mail goes on.
 	Handle func(ctx context.Context, m Mail) error
 	Logger *slog.Logger
+	// Report, if set, is told how reading goes, as [chat.Env.Report] is.
+	Report func(err error)
 	// Guard, if set, calls f in each goroutine that reads a folder and makes an
 	// error of its panic, as [chat.Env.Guard] does.
 	Guard func(ctx context.Context, what string, f func() error) error
@@ -133,6 +135,7 @@ type Mailbox struct {
 	times times
 	// handling keeps mail of several folders apart.
 	handling sync.Mutex
+	health   health
 }
 
 // atom is what a keyword may be.
@@ -172,6 +175,9 @@ func New(c Config) (*Mailbox, error) {
 	c.LeaseName = cmp.Or(c.LeaseName, "mailbox")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Report == nil {
+		c.Report = func(error) {}
 	}
 	if c.Guard == nil {
 		c.Guard = func(_ context.Context, _ string, f func() error) error { return f() }
@@ -247,6 +253,7 @@ func checkFolder(name string) error {
 // the account cannot work as configured: the server refuses the login, has no
 // such folder, or has a certificate that cannot be trusted.
 func (b *Mailbox) Run(ctx context.Context) error {
+	b.c.Report(chat.ErrConnecting)
 	if b.c.Lease == nil {
 		return b.read(ctx)
 	}
@@ -258,6 +265,7 @@ func (b *Mailbox) Run(ctx context.Context) error {
 func (b *Mailbox) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	b.health.begin(b.c.Folders)
 	var wg sync.WaitGroup
 	errs := make([]error, len(b.c.Folders))
 	for i, name := range b.c.Folders {

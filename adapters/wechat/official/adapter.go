@@ -85,6 +85,12 @@ func newClient(cfg Config, env chat.Env) *tencent.Client {
 		Grant: func(kept cache.Cache) credential.AccessTokenContextHandle {
 			return credential.NewDefaultAccessToken(cfg.AppID, cfg.AppSecret.Reveal(), credential.CacheKeyOfficialAccountPrefix, kept)
 		},
+		// Each token of Grant's spends the one before. Stable ones are apart from
+		// those, and asking does not renew them:
+		// https://developers.weixin.qq.com/doc/service/api/base/api_getstableaccesstoken.html
+		Trial: func(kept cache.Cache) credential.AccessTokenContextHandle {
+			return credential.NewStableAccessToken(cfg.AppID, cfg.AppSecret.Reveal(), credential.CacheKeyOfficialAccountPrefix, kept)
+		},
 	}, env)
 }
 
@@ -119,7 +125,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env.Logger, nil)
+	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env, nil)
 	if err == nil {
 		a.env.Logger.Info("logged in to WeChat", "app", a.cfg.AppID)
 	}

@@ -136,6 +136,24 @@ func (f *weChat) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			answer(map[string]any{"access_token": f.token(), "expires_in": f.expiresIn})
 		}
+	case "/gateway/cgi-bin/stable_token": // a sort of its own, which spends no other
+		var m struct {
+			Grant   string `json:"grant_type"`
+			App     string `json:"appid"`
+			Secret  string `json:"secret"`
+			Renewed bool   `json:"force_refresh"`
+		}
+		err := json.NewDecoder(r.Body).Decode(&m)
+		switch {
+		case err != nil || r.Method != http.MethodPost || m.Grant != "client_credential" || m.App != farApp:
+			fault(40013, "invalid appid")
+		case m.Renewed:
+			fault(45009, "as the test says: this would end the one before")
+		case f.locked || m.Secret != farSecret:
+			fault(40125, "invalid appsecret, rid: 0")
+		default:
+			answer(map[string]any{"access_token": "stable-t0ken", "expires_in": f.expiresIn})
+		}
 	case "/gateway/cgi-bin/message/custom/send":
 		var m struct {
 			To   string `json:"touser"`

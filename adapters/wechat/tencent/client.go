@@ -27,6 +27,9 @@ type Config struct {
 	Base string
 	// Grant gets tokens; nil where the account has none.
 	Grant Grant
+	// Trial gets a token to try the credentials with, where asking Grant for one
+	// would spend the token in use; nil means that it would not.
+	Trial Grant
 	// Identity is what the token is given for, such as the app ID. Accounts of
 	// one identity share a token.
 	Identity string
@@ -65,6 +68,9 @@ func New(cfg Config, env chat.Env) *Client {
 	}
 	return c
 }
+
+// Base is where the calls go, for people to read: a scheme and a host.
+func (c *Client) Base() string { return c.base.Scheme + "://" + c.base.Host }
 
 // parse returns the URL, or one that leads nowhere.
 func parse(raw string) *url.URL {

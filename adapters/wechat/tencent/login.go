@@ -2,7 +2,6 @@ package tencent
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -14,14 +13,17 @@ import (
 // most, and at most if Tencent asks for it.
 type Patience struct{ First, Most, Asked time.Duration }
 
-// KeepLoggingIn tries until the credentials were taken or refused, or ctx ends.
-// explain improves an error for people; nil leaves it as it is.
-func (c *Client) KeepLoggingIn(ctx context.Context, p Patience, log *slog.Logger, explain func(error) error) error {
+// KeepLoggingIn tries until the credentials were taken or refused, or ctx ends,
+// and reports to the host how that goes. explain improves an error for people;
+// nil leaves it as it is.
+func (c *Client) KeepLoggingIn(ctx context.Context, p Patience, env chat.Env, explain func(error) error) error {
+	env.Report(chat.ErrConnecting)
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = p.First, p.Most
 	for {
 		err := c.LogIn(ctx)
 		if err == nil {
+			env.Report(nil)
 			return nil
 		}
 		if explain != nil {
@@ -35,7 +37,8 @@ func (c *Client) KeepLoggingIn(ctx context.Context, p Patience, log *slog.Logger
 			return err
 		}
 		wait := min(max(retry.NextBackOff(), failed.RetryAfter), p.Asked)
-		log.Warn("Tencent gives no access token; trying again", "err", err, "in", wait)
+		env.Report(err)
+		env.Logger.Warn("Tencent gives no access token; trying again", "err", err, "in", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

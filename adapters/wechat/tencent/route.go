@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/silenceper/wechat/v2/util"
+
+	"github.com/letserverrun/skadi/core/chat"
 )
 
 // maxAnswer is the most of an answer that is read, in bytes.
@@ -66,7 +68,7 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	if a.body, err = io.ReadAll(io.LimitReader(body, maxAnswer+1)); err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", withoutURL(err))
 	}
-	if err := a.failure(req.URL.Query()); err != nil {
+	if err := a.failure(req.URL.Query(), c.cfg.Secret); err != nil {
 		return nil, err
 	}
 	resp.Body = a.again()
@@ -81,8 +83,8 @@ type answer struct {
 }
 
 // failure returns what the answer to a call with this query says went wrong. What
-// is secret in the query may be repeated there, and is not.
-func (a answer) failure(query url.Values) error {
+// is secret in the query or the call's body may be repeated there, and is not.
+func (a answer) failure(query url.Values, secret chat.Secret) error {
 	var said struct {
 		Code *int64 `json:"errcode"`
 		Text string `json:"errmsg"`
@@ -90,7 +92,7 @@ func (a answer) failure(query url.Values) error {
 	readable := len(a.body) <= maxAnswer && json.Unmarshal(a.body, &said) == nil
 	e := &Error{Status: a.status, RetryAfter: a.after}
 	if readable && said.Code != nil {
-		e.Code, e.Text = *said.Code, oneLine(withoutSecrets(said.Text, query))
+		e.Code, e.Text = *said.Code, oneLine(withoutSecrets(said.Text, query, secret))
 	}
 	switch {
 	case a.status != http.StatusOK:
@@ -105,7 +107,10 @@ func (a answer) failure(query url.Values) error {
 }
 
 // withoutSecrets takes out of a text what a call has to prove itself with.
-func withoutSecrets(text string, query url.Values) string {
+func withoutSecrets(text string, query url.Values, secret chat.Secret) string {
+	if secret != "" {
+		text = strings.ReplaceAll(text, secret.Reveal(), secret.String())
+	}
 	for _, name := range []string{"access_token", "secret", "corpsecret", "key"} {
 		if value := query.Get(name); value != "" {
 			text = strings.ReplaceAll(text, value, "<secret>")

@@ -109,7 +109,7 @@ func (t *token) fetch(ctx context.Context, spent string) (string, error) {
 		return "", plainly(err)
 	}
 	if got.entry.Token == "" {
-		return "", errors.New("the answer of Tencent has no access token")
+		return "", errNoToken
 	}
 	return t.keep(got.entry), nil
 }

@@ -97,7 +97,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 
 // logIn tries until the credentials were taken or refused.
 func (a *Adapter) logIn(ctx context.Context) error {
-	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env.Logger, mendable)
+	err := a.api.KeepLoggingIn(ctx, tencent.Patience{First: retryFirst, Most: retryMost, Asked: waitMost}, a.env, mendable)
 	if err == nil {
 		a.env.Logger.Info("logged in to WeCom", "corp", a.cfg.CorpID, "agent", a.cfg.AgentID)
 	}

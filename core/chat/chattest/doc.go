@@ -23,7 +23,7 @@
 //
 // What Start returns implements [Far], and of the optional interfaces those
 // that the channel has: [Redelivers], [Restarts], [Requests], [Breaks],
-// [Locks], [Clicks], [Deletes], [Joins], [Follows]. Tests of what a channel does
+// [Locks], [Clicks], [Deletes], [Joins], [Follows], [Leaves]. Tests of what a channel does
 // not have are skipped and say why; `go test -v` shows them. What an adapter plainly
 // has, its harness may not leave out: that is checked first. The suite starts a far
 // side for each of its tests, so starting one must be cheap.
@@ -50,7 +50,8 @@
 //
 // Lifetime: Run ends when its context does and leaves no goroutine behind, works
 // when called again, and outlives broken connections; credentials that do not
-// work make Run or Send fail, and nothing else.
+// work make Run or Send fail, and nothing else; a far side that cannot be reached
+// is reported to the host, and so is that it can.
 //
 // Outbound: replies and edits come where they were asked for, also after a
 // restart, with references that went through JSON; an edit of what was deleted

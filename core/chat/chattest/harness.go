@@ -35,6 +35,10 @@ type Harness struct {
 	// because what it reads from is used up.
 	RunsOnce bool
 
+	// CallsNobody says why Run calls nobody, where that is so: then there is
+	// nobody whom it could report to be away.
+	CallsNobody string
+
 	// Displays is how text from core is to be seen, where the channel cannot
 	// show every character; nil means as it is.
 	Displays func(text string) string
@@ -82,7 +86,7 @@ const Unproven = "unproven"
 
 // Far is a far side and the adapter that works with it. Optional abilities are
 // the interfaces Redelivers, Restarts, Requests, Breaks, Locks, Clicks, Deletes,
-// Joins and Follows.
+// Joins, Follows and Leaves.
 type Far interface {
 	Adapter() chat.Adapter
 	// Say has a person write a message, and returns when the adapter has
@@ -158,6 +162,14 @@ type Follows interface {
 	// Follow has a person write, without a mention, in the thread that the
 	// conversation is.
 	Follow(t *testing.T, m Message) Receipt
+}
+
+// Leaves is a Far that can be out of reach, of an adapter whose Run reaches it
+// by other ways than Env.HTTP.
+type Leaves interface {
+	// Leave makes the far side take no connection from now on, or take them
+	// again. What is connected it leaves as it is.
+	Leave(t *testing.T, away bool)
 }
 
 // Message is something that a person writes.

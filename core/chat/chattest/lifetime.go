@@ -62,6 +62,7 @@ func runLifetime(t *testing.T, h Harness) {
 			m := Message{Text: "local hello"}
 			s.sameAs(t, s.said(t, m), s.Expect(m))
 		}
+		s.reports.works(t)
 	})
 	t.Run("CapabilitiesNeverChange", func(t *testing.T) {
 		s := start(t, h)
@@ -78,6 +79,7 @@ func runLifetime(t *testing.T, h Harness) {
 		}
 	})
 	t.Run("Locked", func(t *testing.T) { locked(t, h) })
+	t.Run("Unreachable", func(t *testing.T) { unreachable(t, h) })
 }
 
 // locked checks what becomes of an account whose credentials do not work, and

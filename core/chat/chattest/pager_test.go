@@ -114,11 +114,47 @@ func (p *pager) Run(ctx context.Context) error {
 	if p.is("logs a secret") {
 		p.env.Logger.Debug("logging in", "token", pagerToken)
 	}
+	if err := p.logIn(ctx); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	if p.is("returns the context's error") {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// logIn asks whether the token works, until there is an answer or ctx ends.
+func (p *pager) logIn(ctx context.Context) error {
+	report := p.env.Report
+	if p.is("reports nothing") {
+		report = func(error) {}
+	}
+	report(chat.ErrConnecting)
+	if p.is("works before it does") {
+		report(nil)
+	}
+	for {
+		_, err := p.call(ctx, "/me", pagerPost{})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			if !p.is("never reports that it works") {
+				report(nil)
+			}
+			return nil
+		case chat.Classify(err).Class == chat.Auth:
+			return err
+		}
+		if !p.is("hides its trouble") {
+			report(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func (p *pager) Handler() http.Handler {
@@ -427,7 +463,7 @@ func (p *pager) call(ctx context.Context, path string, post pagerPost) (chat.Mes
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.loggedIn = true
+	p.loggedIn = path != "/me"
 	return ref, nil
 }
 

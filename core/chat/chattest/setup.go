@@ -33,16 +33,21 @@ type setup struct {
 	env   chat.Env
 	// panicked counts the panics that the adapter guarded.
 	panicked atomic.Int64
+	reports  *reports
 	stop     func()
 }
 
-// start starts a far side and runs its adapter until the test ends. That it
+// start starts a far side and runs its adapter until the test ends. It returns
+// once the adapter works. That it
 // ends in time and leaves nothing behind is checked every time.
 func start(t *testing.T, h Harness) *setup {
 	t.Helper()
 	s := prepare(t, h)
 	s.Far = h.Start(t, s.env)
 	s.stop = s.run(t, s.Adapter())
+	if h.CallsNobody == "" {
+		s.reports.works(t)
+	}
 	return s
 }
 
@@ -51,7 +56,7 @@ func prepare(t *testing.T, h Harness) *setup {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
-	s := &setup{h: h, inbox: newInbox(), clock: &clock{}, log: &buffer{}}
+	s := &setup{h: h, inbox: newInbox(), clock: &clock{}, log: &buffer{}, reports: newReports()}
 	s.net = newNetwork(t)
 	s.env = chat.Env{
 		Account: Account, Inbox: s.inbox, Clock: s.clock.now,
@@ -59,10 +64,12 @@ func prepare(t *testing.T, h Harness) *setup {
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		KV:     newKV(s.clock.now), Lease: leaser{}, Viewer: viewer{},
 		Panicked: func() { s.panicked.Add(1) },
+		Reported: s.reports.add,
 		URL:      "https://skadi.example.com/adapters/" + Account + "/",
 	}
 	t.Cleanup(s.net.CloseIdleConnections)
 	t.Cleanup(func() { s.noSecret(t, "the log", s.log.String()) })
+	t.Cleanup(func() { s.noSecret(t, "what was reported", s.reports.text()) })
 	return s
 }
 

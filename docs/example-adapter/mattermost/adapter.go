@@ -9,12 +9,19 @@ package mattermost
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"sync/atomic"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
+)
+
+// How soon Run asks again what it could not ask.
+const (
+	retryFirst = 500 * time.Millisecond
+	retryMost  = time.Minute
 )
 
 // Kind is the adapter's name in the config.
@@ -58,9 +65,41 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 	return &Adapter{cfg: cfg, env: env, http: &client}, nil
 }
 
-// Run waits for ctx to end: everything comes to Handler.
+// Run sees to it that the bot's token works, and then waits for ctx to end:
+// everything comes to Handler. Trouble that may pass it waits out and reports;
+// its error says which key is wrong.
 func (a *Adapter) Run(ctx context.Context) error {
-	<-ctx.Done()
+	a.env.Report(chat.ErrConnecting)
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		err := a.logIn(ctx)
+		switch class := chat.Classify(err).Class; {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			a.env.Report(nil)
+			<-ctx.Done()
+			return nil
+		case class == chat.Auth || class == chat.Permanent:
+			return err
+		}
+		a.env.Report(err)
+		a.env.Logger.Warn("Mattermost does not say who the bot is; trying again", "err", err, "in", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// logIn asks Mattermost whose token it is.
+func (a *Adapter) logIn(ctx context.Context) error {
+	me, err := a.call(ctx, http.MethodGet, "/users/me", nil)
+	if err != nil {
+		return fmt.Errorf("server, bot_token: %w", err)
+	}
+	if me.ID != a.cfg.BotUserID {
+		return &chat.SendError{Class: chat.Auth, Err: errors.New("bot_user_id: the token is of another user")}
+	}
 	return nil
 }
 

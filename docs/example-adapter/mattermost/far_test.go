@@ -139,6 +139,8 @@ func (f *mattermost) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v4/"), "/")
 	switch r.Method + " " + parts[0] {
+	case "GET users":
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": farBot, "username": "skadi", "is_bot": true})
 	case "GET channels":
 		if !strings.HasPrefix(parts[1], "channel") {
 			refused(w, http.StatusForbidden, "api.context.permissions.app_error")

@@ -38,7 +38,8 @@ type asked struct {
 	Post string `json:"post"`
 }
 
-// post is one as the REST API has it. Of a channel the ID alone is read.
+// post is one as the REST API has it. Of a channel or a user the ID alone is
+// read.
 type post struct {
 	ID        string `json:"id,omitempty"`
 	ChannelID string `json:"channel_id,omitempty"`
