@@ -2,10 +2,26 @@ package chattest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
+
+// Names are what a test of a [chat.Naming] or a [chat.ChannelChecker] asks it
+// about: names, and of those that are to be refused a part of why.
+type Names map[string]string
+
+// Hold checks what is said of each name.
+func (n Names) Hold(t *testing.T, check func(name string) error) {
+	t.Helper()
+	for name, why := range n {
+		err := check(name)
+		if why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {
+			t.Errorf("%q: %v, want %q", name, err, why)
+		}
+	}
+}
 
 // named checks that an adapter which knows what its people and conversations
 // are called knows those of a message that it handed in.
