@@ -100,12 +100,6 @@ func (m made) with(accounts []events.Account) made {
 func (m made) fits(cfg *config.Config) error {
 	book := channels.New(cfg.Channels, cfg.Alerts, m)
 	errs := []error{cfg.Place(book.Check()), cfg.CheckAccess(m.Adapter)}
-	outgoing := &callbacks{}
-	made, err := newCalls(cfg)
-	if err == nil {
-		outgoing.set(made)
-		defer outgoing.set(nil)
-	}
 	for _, a := range cfg.Adapters {
 		directing, ok := m[a.Name].(chat.Directing)
 		if !ok {
@@ -116,15 +110,28 @@ func (m made) fits(cfg *config.Config) error {
 			if d.To != (chat.Destination{}) && errors.As(book.Opens(d.To), &bad) {
 				errs = append(errs, a.Errorf(d.Key+"."+bad.Key, "messages of %s cannot be answered in %s: %v", a.Name, d.To, bad))
 			}
-			if d.CallbackURL == "" || err != nil {
-				continue
-			}
-			if why := outgoing.check(d.CallbackURL); why != nil {
-				errs = append(errs, a.Errorf(d.Key, "it cannot be called: %v", why))
+			if why := neverCalled(cfg, d.CallbackURL); why != "" {
+				errs = append(errs, a.Errorf(d.Key, "can never be called: %s", why))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// neverCalled says why the config lets nobody call a callback_url, if it does
+// not, and there is one.
+func neverCalled(cfg *config.Config, url string) string {
+	allow, err := cfg.Callbacks.Allowed()
+	switch {
+	case url == "" || err != nil: // what is wrong with allow is told by itself
+		return ""
+	case !cfg.Callbacks.On():
+		return "callbacks.secrets, which calls are signed with, is missing"
+	}
+	if err := allow.Check(url); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // makeAll makes the adapters of a config, which checks their blocks, and holds
