@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/letserverrun/skadi/adapters"
 )
 
 const (
@@ -140,5 +145,27 @@ func TestCheckFinds(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAllRefuseWhatTheCheckDoes holds that nothing starts with what the check
+// would have found, and that the doctor finds it, each with its place.
+func TestAllRefuseWhatTheCheckDoes(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "skadi.yaml")
+	text := "listen: 127.0.0.1:0\nadapters:\n" + robot + "channels: {ops: {account: rb, channel: other}}\nalerts: {offline: ops}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := file + `:4:40: channels.ops.channel: "other" is no channel of a group robot: the only one is "group"`
+	for _, args := range [][]string{
+		{"config", "check", "-c", file}, {"serve", "-c", file}, {"doctor", "-c", file}, {"up", "-c", file, "--data", filepath.Join(folder, "state")},
+	} {
+		var out, errs bytes.Buffer
+		code := Main(adapters.Factories(), args, strings.NewReader(""), &out, &errs)
+		if code != 1 || !strings.Contains(out.String()+errs.String(), want) {
+			t.Errorf("%s: exit code %d, and not %s in:\n%s%s", args[0], code, want, &out, &errs)
+		}
 	}
 }
