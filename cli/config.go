@@ -74,8 +74,8 @@ func configCheck(adapters map[string]chat.Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with a config file, and what is worth a second look",
-		Long: `Reads the file as "skadi serve" would and starts nothing. Errors carry file, line
-and column; warnings are for what is allowed and worth a second look. The
+		Long: `Reads the file as "skadi serve" would, and the certificate that it names, and starts
+nothing. All that is wrong is told at once, with file, line and column; warnings are for what is allowed and worth a second look. The
 addresses to enter at the far side of adapters that are called over HTTP are
 printed. Exit code 1 if the file has an error.
 
@@ -121,7 +121,11 @@ type address struct {
 }
 
 func (k *checked) run(ctx context.Context) error {
-	cfg, err := config.Load(k.file)
+	var all made
+	cfg, err := config.Load(k.file, (*config.Config).CheckCertificate, func(c *config.Config) (err error) {
+		all, err = makeAll(c, k.adapters)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -130,9 +134,7 @@ func (k *checked) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.accounts(); err != nil {
-		return err
-	}
+	k.addressesOf(all)
 	for _, w := range cfg.Warnings() {
 		k.warn("%v", w)
 	}
@@ -184,6 +186,7 @@ func (k *checked) liveResult() error {
 // fault is one error in the file. Line and column are 0 for one that is about
 // the whole of it.
 type fault struct {
+	file   string
 	Line   int    `json:"line,omitempty"`
 	Column int    `json:"column,omitempty"`
 	Path   string `json:"path,omitempty"`
@@ -220,7 +223,7 @@ func faultsIn(err error, to []fault) []fault {
 			to = faultsIn(inner, to)
 		}
 	case errors.As(err, &one):
-		to = append(to, fault{one.Line, one.Column, one.Path, one.Detail})
+		to = append(to, fault{one.File, one.Line, one.Column, one.Path, one.Detail})
 	default:
 		to = append(to, fault{Detail: err.Error()})
 	}
@@ -228,11 +231,8 @@ func faultsIn(err error, to []fault) []fault {
 }
 
 func (f fault) String() string {
-	switch {
-	case f.Line > 0 && f.Path != "":
-		return fmt.Sprintf("%d:%d: %s: %s", f.Line, f.Column, f.Path, f.Detail)
-	case f.Line > 0:
-		return fmt.Sprintf("%d:%d: %s", f.Line, f.Column, f.Detail)
+	if f.Line > 0 {
+		return (&strictyaml.Error{File: f.file, Line: f.Line, Column: f.Column, Path: f.Path, Detail: f.Detail}).Error()
 	}
 	return f.Detail
 }
@@ -252,33 +252,16 @@ func (k *checked) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// accounts makes each adapter, which checks its block, and notes the addresses
-// of those that are called over HTTP.
-func (k *checked) accounts() error {
-	if err := k.cfg.CheckKinds(slices.Sorted(maps.Keys(k.adapters))); err != nil {
-		return err
-	}
-	var errs []error
-	all := made{}
+// addressesOf notes where the far sides call the accounts that they call.
+func (k *checked) addressesOf(all made) {
 	for _, a := range k.cfg.Adapters {
-		adapter, err := k.adapters[a.Kind](a.Decode, checkEnv(a.Name))
-		if err != nil {
-			errs = append(errs, a.Place(err))
-			continue
-		}
-		all[a.Name] = adapter
-		if _, ok := adapter.(chat.Pushed); ok {
-			k.addressesOf(a, adapter)
+		if adapter, ok := all[a.Name].(chat.Pushed); ok {
+			k.addressOf(a, adapter)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return all.places(k.cfg)
 }
 
-// addressesOf notes where the far side calls an account.
-func (k *checked) addressesOf(a config.Adapter, adapter chat.Adapter) {
+func (k *checked) addressOf(a config.Adapter, adapter chat.Pushed) {
 	base := strings.TrimSuffix(k.cfg.PublicURL, "/")
 	if base == "" {
 		k.warn("public_url is not set, so the addresses of %s are not known in full", a.Name)

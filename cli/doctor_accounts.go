@@ -5,17 +5,14 @@ import (
 	"slices"
 
 	"github.com/letserverrun/skadi/config"
-	"github.com/letserverrun/skadi/core/access"
 	"github.com/letserverrun/skadi/core/chat"
 )
 
 // findConfig reads the file, without which there is nothing else to look at.
 func (d *doctor) findConfig() []chat.Finding {
 	cfg, err := config.Load(d.file)
-	if err == nil {
-		_, err = access.New(cfg.Access)
-	}
 	if err != nil {
+		_, err = config.Load(d.file, fit(d.adapters))
 		var list []chat.Finding
 		for _, f := range faultsIn(err, nil) {
 			list = append(list, found(chat.Wrong, "mend the file; `skadi config check` shows all of it", "%s", f.String()))
@@ -25,9 +22,9 @@ func (d *doctor) findConfig() []chat.Finding {
 	d.cfg = cfg
 	k := &checked{file: d.file, adapters: d.adapters, cfg: cfg}
 	var list []chat.Finding
-	if err := k.accounts(); err != nil {
+	if _, err := makeAll(cfg, d.adapters); err != nil {
 		for _, f := range faultsIn(err, nil) {
-			list = append(list, found(chat.Wrong, "mend the account's block", "%s", f.String()))
+			list = append(list, found(chat.Wrong, "mend the file; `skadi serve` does not start with it", "%s", f.String()))
 		}
 	} else {
 		list = append(list, found(chat.Fine, "", "%s is fine: %s", d.file, k.summary()))

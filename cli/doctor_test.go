@@ -170,6 +170,7 @@ func TestDoctor(t *testing.T) {
 		t.Parallel()
 		_, r := examined(t, "listn: x\n", nil)
 		wantFinding(t, r, "config", chat.Wrong, `"listen"`)
+		wantFinding(t, r, "config", chat.Wrong, "skadi.yaml:1:")
 		if len(r.Findings) != 2 {
 			t.Errorf("%+v", r.Findings)
 		}

@@ -164,7 +164,7 @@ func (n *node) addAccounts(adapters map[string]chat.Factory) error {
 	n.adapters = adapters
 	all, err := n.makeAccounts(n.cfg, nil)
 	if err == nil {
-		err = made{}.with(all).places(n.cfg)
+		err = made{}.with(all).fits(n.cfg)
 	}
 	if err != nil {
 		return err

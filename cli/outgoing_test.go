@@ -18,7 +18,12 @@ type answering struct {
 	to []chat.Destination
 }
 
-func (a answering) Destinations() []chat.Destination { return a.to }
+func (a answering) Directions() (all []chat.Direction) {
+	for _, to := range a.to {
+		all = append(all, chat.Direction{Key: "reply_to", To: to})
+	}
+	return all
+}
 
 // open is an account that can be written to.
 type open struct{ chat.Adapter }
@@ -27,7 +32,7 @@ func (open) Open(context.Context, string) (chat.ConversationRef, error) {
 	return chat.ConversationRef{}, nil
 }
 
-func TestPlacesOfAdapters(t *testing.T) {
+func TestAdaptersFit(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Parse("skadi.yaml", []byte("adapters:\n  - {name: ci, kind: webhook}\n  - {name: work, kind: slack}\n"), config.Lookup{})
 	if err != nil {
@@ -37,7 +42,7 @@ func TestPlacesOfAdapters(t *testing.T) {
 		"work": "", "labour": `no adapter has the name "labour"`, "ci": `answers only who wrote to it`,
 	} {
 		all := made{"ci": answering{to: []chat.Destination{{Account: to, Channel: "C1"}}}, "work": open{}}
-		err := all.places(cfg)
+		err := all.fits(cfg)
 		if why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "skadi.yaml:2:")) {
 			t.Errorf("%s: %v, want %q", to, err, why)
 		}

@@ -69,7 +69,7 @@ func (r *reloader) reload(context.Context) (agentapi.Reloaded, error) {
 // the first thing that changes.
 func (n *node) reload(file string) (agentapi.Reloaded, error) {
 	done := agentapi.Reloaded{Node: n.registry.Self().ID}
-	next, err := config.Load(file)
+	next, err := config.Load(file, fit(n.adapters))
 	if err != nil {
 		return done, err
 	}
@@ -82,7 +82,7 @@ func (n *node) reload(file string) (agentapi.Reloaded, error) {
 	if err != nil {
 		return done, err
 	}
-	if err := n.kept(change).with(made).places(change.Next); err != nil {
+	if err := n.kept(change).with(made).fits(change.Next); err != nil {
 		return done, err
 	}
 	outgoing, err := newCalls(change.Next)

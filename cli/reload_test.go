@@ -64,6 +64,8 @@ func TestReloadAppliesAllOrNothing(t *testing.T) {
 		"adapters: [{name: b, kind: nothing}]\nlimits: {message: 2KiB}\n",
 		"adapters: [{name: b, signing_secret: '${env:NO_SUCH_SECRET}', SLACK}]\nlimits: {message: 2KiB}\n",
 		"log: {level: error}\nlimits: {message: 2GiB}\n",
+		"adapters: [{name: b, signing_secret: one, SLACK}]\nchannels: {ops: {account: b, channel: '#ops'}}\nlimits: {message: 2KiB}\n",
+		"adapters: [{name: b, signing_secret: one, SLACK}]\naccess: {rules: [{who: ['b:T1/ada'], agents: ['*'], see: true}]}\nlimits: {message: 2KiB}\n",
 		"",
 	} {
 		write(bad)

@@ -38,7 +38,7 @@ the server waits for it, and /readyz answers 503.`,
   skadi serve -c /etc/skadi/skadi.yaml`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
+			cfg, err := config.Load(file, fit(adapters), (*config.Config).CheckCertificate)
 			if err != nil {
 				return err
 			}

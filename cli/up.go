@@ -159,7 +159,7 @@ func (u *up) settings(dir string) (*config.Config, error) {
 	cfg := config.Default()
 	if u.config != "" {
 		var err error
-		if cfg, err = config.Load(u.config); err != nil {
+		if cfg, err = config.Load(u.config, fit(u.adapters), (*config.Config).CheckCertificate); err != nil {
 			return nil, err
 		}
 		u.listenGiven = u.listenGiven || cfg.Listen != config.Default().Listen

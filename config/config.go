@@ -3,8 +3,10 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"time"
 
@@ -23,7 +25,7 @@ type Size = strictyaml.Size
 // Config is the whole file. Its tags say what the file, the JSON Schema and
 // the errors say about each key.
 type Config struct {
-	Listen         string                      `yaml:"listen" doc:"The address to serve HTTP on, as host:port."`
+	Listen         string                      `yaml:"listen" number:"127.0.0.1:%s for this machine alone, or \":%s\" for others too" doc:"The address to serve HTTP on, as host:port."`
 	PublicURL      string                      `yaml:"public_url" doc:"The address that others reach this server at, as https://host. Callback addresses and links are made of it."`
 	TLS            TLS                         `yaml:"tls" doc:"The certificate to serve HTTPS with. Without it the server speaks plain HTTP, which is allowed on loopback and behind trusted_proxies only."`
 	TrustedProxies []netip.Prefix              `yaml:"trusted_proxies" doc:"The addresses or networks of proxies in front of this server. Only they are believed who a call comes from, and only they may call without TLS from another machine."`
@@ -56,10 +58,41 @@ func (c *Config) Place(err error) error {
 	return strictyaml.Sorted(c.doc.Place("", err)...)
 }
 
+// CheckAccess says which names in the access rules can never match; see
+// access.Rules.CheckNames.
+func (c *Config) CheckAccess(adapter func(account string) (chat.Adapter, bool)) error {
+	err := c.Access.CheckNames(adapter)
+	if c.doc == nil {
+		return err
+	}
+	return strictyaml.Sorted(c.doc.Place("access", err)...)
+}
+
+// CheckCertificate says why the certificate of tls cannot be served.
+func (c *Config) CheckCertificate() error {
+	if c.TLS.Cert == "" || c.TLS.Key == "" {
+		return nil
+	}
+	if _, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key); err != nil {
+		return c.Place(strictyaml.Invalid("tls."+c.TLS.blamed(err), "cannot be served: %v; tls.cert takes the certificate and its chain, "+
+			"tls.key the key that belongs to it, both in PEM, and this user must be able to read them", err))
+	}
+	return nil
+}
+
 // TLS names the certificate. The files are read again when they change.
 type TLS struct {
 	Cert string `yaml:"cert" doc:"PEM file with the certificate and its chain."`
 	Key  string `yaml:"key" doc:"PEM file with the certificate's key."`
+}
+
+// blamed is the key whose file an error is about.
+func (t TLS) blamed(err error) string {
+	var file *fs.PathError
+	if errors.As(err, &file) && file.Path == t.Key && t.Key != t.Cert {
+		return "key"
+	}
+	return "cert"
 }
 
 // Store says where jobs are kept.
@@ -80,7 +113,7 @@ const (
 type Queue struct {
 	Driver     string      `yaml:"driver" jsonschema:"enum=embedded,enum=redis" doc:"embedded stays within the process; redis tells the other nodes too."`
 	Partitions int         `yaml:"partitions" min:"1" max:"1024" doc:"How many partitions conversations are spread over. Nodes share the work of replying by them. A database keeps the number that it was made with."`
-	Addrs      []string    `yaml:"addrs" doc:"The addresses of redis, as host:port: one, or those of the Sentinels or of some nodes of the cluster."`
+	Addrs      []string    `yaml:"addrs" number:"redis.example.com:%s" doc:"The addresses of redis, as host:port: one, or those of the Sentinels or of some nodes of the cluster."`
 	Master     string      `yaml:"master" doc:"The name under which the Sentinels know the redis to use; the addresses are then the Sentinels'."`
 	Cluster    bool        `yaml:"cluster" doc:"The addresses are nodes of a Redis Cluster."`
 	Username   string      `yaml:"username" doc:"The ACL user of redis."`
@@ -135,7 +168,7 @@ type Log struct {
 
 // Metrics says where the figures are served.
 type Metrics struct {
-	Listen string `yaml:"listen" doc:"An address of its own for /metrics, as host:port; without it, /metrics is served with everything else."`
+	Listen string `yaml:"listen" number:"127.0.0.1:%s for this machine alone, or \":%s\" for others too" doc:"An address of its own for /metrics, as host:port; without it, /metrics is served with everything else."`
 }
 
 // Tracing says where traces go.

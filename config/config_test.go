@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -310,6 +311,62 @@ func TestLoadFromAFolder(t *testing.T) {
 	write("skadi.yaml", "listen: ${file:none}")
 	if _, err := Load(filepath.Join(folder, "skadi.yaml")); err == nil || !strings.Contains(err.Error(), "skadi.yaml:1:9: listen: the secret cannot be read") {
 		t.Errorf("Load = %v", err)
+	}
+}
+
+// TestLoadTellsWhatChecksFind holds that a check sees what can be understood of
+// a faulty file, and that what it says comes beside the faults of the file.
+func TestLoadTellsWhatChecksFind(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "skadi.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(c *Config) error {
+		return errors.Join(
+			strictyaml.Invalid("channels.ops.channel", "is %s", c.Channels["ops"].Channel), strictyaml.Invalid("log.level", "is %s", c.Log.Level),
+			c.Adapters[0].Errorf("mode", "is none"), nil,
+		)
+	}
+	write("log: {level: loud}\nchannels: {ops: {account: work, channel: C1}}\nadapters: [{name: work, kind: slack, mode: x}]\n")
+	c, err := Load(file, check, func(*Config) error { return nil })
+	want := `skadi.yaml:1:14: log.level: "loud" is not one of debug, info, warn, error
+skadi.yaml:2:42: channels.ops.channel: is C1
+skadi.yaml:3:44: adapters[0].mode: is none`
+	if got := strings.ReplaceAll(fmt.Sprint(err), filepath.Dir(file)+string(filepath.Separator), ""); got != want || c != nil {
+		t.Errorf("%v\ngot:\n%s\nwant:\n%s", c, got, want)
+	}
+	write("channels: {ops: {account: work, channel: C1}}\nadapters: [{name: work, kind: slack, mode: x}]\n")
+	if _, err := Load(file, check); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("a file without faults of its own: %v", err)
+	}
+	if c, err := Load(file, func(*Config) error { return nil }); err != nil || c.Adapters[0].Name != "work" {
+		t.Errorf("nothing was found: %v, %v", c, err)
+	}
+}
+
+func TestCheckCertificate(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	if err := os.WriteFile(cert, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		tls  TLS
+		want string
+	}{
+		{TLS{}, ""},
+		{TLS{Cert: cert, Key: key}, "tls.key: cannot be served: open " + key},
+		{TLS{Cert: key, Key: cert}, "tls.cert: cannot be served: open " + key},
+		{TLS{Cert: cert, Key: cert}, "tls.cert: cannot be served: tls: failed to find any PEM data"},
+	} {
+		err := (&Config{TLS: tc.tls}).CheckCertificate()
+		if (tc.want == "") != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), tc.want) {
+			t.Errorf("%v: %v, want %q", tc.tls, err, tc.want)
+		}
 	}
 }
 

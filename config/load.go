@@ -19,9 +19,16 @@ import (
 // Lookup finds what ${env:NAME} and ${file:PATH} stand for.
 type Lookup = strictyaml.Lookup
 
+// Check looks at what of a config this package knows nothing about, such as the
+// blocks of adapters. Values at fault already have their defaults in the config
+// that it is given. What its error says of values is placed as Config.Place
+// does.
+type Check func(*Config) error
+
 // Load reads the file at path. Relative paths in it begin at its folder. An
-// error about its content is a strictyaml.Errors with every fault.
-func Load(path string) (*Config, error) {
+// error about its content is a strictyaml.Errors with every fault, also of what
+// the checks find; what they say of values at fault already is left out.
+func Load(path string, checks ...Check) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no config at %s; name one with -c FILE (skadi.yaml.example has every key): %w", path, fs.ErrNotExist)
@@ -37,14 +44,22 @@ func Load(path string) (*Config, error) {
 		files = append(files, p)
 		return os.ReadFile(p)
 	}
-	c, err := Parse(path, data, lookup)
-	if err != nil {
-		return nil, err
-	}
+	c, faults := parse(path, data, lookup)
 	slices.Sort(files)
 	c.files = slices.Compact(files)
 	for _, p := range []*string{&c.Store.Path, &c.TLS.Cert, &c.TLS.Key} {
 		*p = within(folder, *p)
+	}
+	already := faults
+	for _, check := range checks {
+		for _, e := range c.doc.Place("", check(c)) {
+			if !slices.ContainsFunc(already, func(f *strictyaml.Error) bool { return f.Holds(e) }) {
+				faults = append(faults, e)
+			}
+		}
+	}
+	if err := strictyaml.Sorted(faults...); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -63,15 +78,21 @@ func within(folder, path string) string {
 // Parse reads a config; name is what errors call it. What the data leaves out
 // has its default. The error is a strictyaml.Errors with every fault.
 func Parse(name string, data []byte, lookup Lookup) (*Config, error) {
+	c, faults := parse(name, data, lookup)
+	if err := strictyaml.Sorted(faults...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// parse returns what can be understood of a config, and every fault.
+func parse(name string, data []byte, lookup Lookup) (*Config, []*strictyaml.Error) {
 	doc, err := strictyaml.Parse(name, data, lookup)
 	faults := faultsOf(err)
 	c := Default()
 	found, err := doc.Decode(c)
 	faults = append(faults, faultsOf(err)...)
 	faults = append(faults, crossCheck(doc, c, faults)...)
-	if err := strictyaml.Sorted(faults...); err != nil {
-		return nil, err
-	}
 	if c.Store.Driver != SQLite {
 		c.Store.Path = ""
 	}
@@ -81,7 +102,7 @@ func Parse(name string, data []byte, lookup Lookup) (*Config, error) {
 	}
 	c.warnings.add(found...)
 	c.warnings.add(strangeAccounts(doc, c)...)
-	return c, nil
+	return c, faults
 }
 
 func faultsOf(err error) []*strictyaml.Error {

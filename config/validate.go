@@ -30,7 +30,10 @@ func (c *Config) checkListen() error {
 // checkAddr checks host:port.
 func checkAddr(path, addr, example string) error {
 	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
+	switch {
+	case err != nil && addr != "" && strings.Trim(addr, "0123456789") == "":
+		return strictyaml.Invalid(path, "%q is a port alone, and not of the form host:port, such as %s", addr, example)
+	case err != nil:
 		return strictyaml.Invalid(path, "%q is not of the form host:port, such as %s", addr, example)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || fmt.Sprint(n) != port {

@@ -23,7 +23,7 @@ func classify(at stage, cfg SMTP, err error) *chat.SendError {
 	if errors.As(err, &se) {
 		return se
 	}
-	explained := fmt.Errorf("the server %s: %s: %s", cfg.Host, at, explain(err))
+	explained := &explainedError{text: fmt.Sprintf("the server %s: %s: %s", cfg.Host, at, explain(err)), err: err}
 	made := func(class chat.Class) *chat.SendError { return &chat.SendError{Class: class, Err: explained} }
 	if errors.As(err, new(*configError)) {
 		return made(chat.Auth)
@@ -45,6 +45,15 @@ func classify(at stage, cfg SMTP, err error) *chat.SendError {
 	}
 	return made(chat.Permanent)
 }
+
+// explainedError says in one readable line what err is about.
+type explainedError struct {
+	text string
+	err  error
+}
+
+func (e *explainedError) Error() string { return e.text }
+func (e *explainedError) Unwrap() error { return e.err }
 
 // nobody reports whether a recipient is refused because there is none of that
 // name, or none any more.

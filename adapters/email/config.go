@@ -81,6 +81,13 @@ const (
 	tlsStart    = string(mailbox.StartTLS)
 )
 
+// wellKnown are the ports of each server, by how TLS begins there:
+// https://www.rfc-editor.org/rfc/rfc8314#section-7
+var wellKnown = map[string]map[string]int{
+	"imap": {tlsImplicit: 993, tlsStart: 143},
+	"smtp": {tlsImplicit: 465, tlsStart: 587},
+}
+
 // defaults is what holds where the config says nothing.
 func defaults() Config {
 	return Config{
@@ -181,6 +188,11 @@ func checkServer(bad func(key, format string, args ...any), at string, s IMAP) {
 	}
 	if s.TLS != "" && s.TLS != tlsImplicit && s.TLS != tlsStart {
 		bad(at+".tls", "is %q; it must be %s or %s", s.TLS, tlsImplicit, tlsStart)
+	}
+	for this, other := range map[string]string{tlsImplicit: tlsStart, tlsStart: tlsImplicit} {
+		if s.TLS == this && s.Port == wellKnown[at][other] {
+			bad(at+".port", "is %d, which is for tls: %s; write that beside it, or port: %d", s.Port, other, wellKnown[at][this])
+		}
 	}
 	if strings.ContainsFunc(s.Username, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		bad(at+".username", "has a character in it that cannot be seen")

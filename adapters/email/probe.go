@@ -2,7 +2,9 @@ package email
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -19,7 +21,11 @@ func (a *Adapter) Check(ctx context.Context) []chat.Finding {
 
 func login(server string, err error) chat.Finding {
 	if err != nil {
-		return chat.Finding{Level: chat.Wrong, Text: server + ": " + err.Error(), Fix: "see the keys of " + server + " in docs/email.md"}
+		fix := "see the keys of " + server + " in docs/email.md"
+		if errors.As(err, new(tls.RecordHeaderError)) {
+			fix = fmt.Sprintf("this port speaks no TLS at once: write tls: %s in %s, or use the port that does, %d", tlsStart, server, wellKnown[server][tlsImplicit])
+		}
+		return chat.Finding{Level: chat.Wrong, Text: server + ": " + err.Error(), Fix: fix}
 	}
 	return chat.Finding{Level: chat.Fine, Text: server + ": the server takes the login"}
 }

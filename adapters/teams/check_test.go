@@ -43,3 +43,24 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckTellsNoAnswerFromARefusal holds that nobody looks for a mistake in the
+// credentials where Microsoft was not reached.
+func TestCheckTellsNoAnswerFromARefusal(t *testing.T) {
+	t.Parallel()
+	for fix, change := range map[string]func(c *Config){
+		"compare app_id, tenant_id and app_password": func(c *Config) { c.AppPassword = "wrong-hunter2" },
+		"this machine finds and reaches localhost:1": func(c *Config) { c.TokenURL = "http://localhost:1/token" },
+	} {
+		f := newMicrosoft(t, time.Now)
+		cfg := f.config()
+		change(&cfg)
+		a, err := New(cfg, chat.Env{Account: "work"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := a.Check(t.Context()); len(found) != 2 || found[1].Level != chat.Wrong || !strings.Contains(found[1].Fix, fix) {
+			t.Errorf("%+v, want %q", found, fix)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -97,8 +96,8 @@ func (a *Adapter) Open(ctx context.Context, channel string) (chat.ConversationRe
 	fail := func(class chat.Class, format string, args ...any) (chat.ConversationRef, error) {
 		return chat.ConversationRef{}, &chat.SendError{Class: class, Err: fmt.Errorf(format, args...)}
 	}
-	if channel == "" || len(channel) > maxPlace || strings.Contains(channel, threadMark) || strings.ContainsFunc(channel, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return fail(chat.Permanent, "%.100q is no ID of a channel or chat, such as 19:…@thread.tacv2", channel)
+	if err := a.CheckChannel(channel); err != nil {
+		return fail(chat.Permanent, "%w", err)
 	}
 	c, ok, err := a.places.find(ctx, channel)
 	switch {

@@ -62,6 +62,7 @@ type Adapter struct {
 	cfg     Config
 	env     chat.Env
 	session string // makes the messages' IDs unique
+	anybody bool   // the config does not say who types
 	screen  *screen
 
 	track tracker
@@ -80,7 +81,8 @@ var _ chat.Adapter = (*Adapter)(nil)
 
 // New makes a terminal. It reads nothing before Run.
 func New(cfg Config, env chat.Env) (*Adapter, error) {
-	if cfg.User == "" {
+	anybody := cfg.User == ""
+	if anybody {
 		u, err := user.Current()
 		if err != nil {
 			return nil, fmt.Errorf("user: is not set, and the system does not say who runs this: %w", err)
@@ -109,7 +111,7 @@ func New(cfg Config, env chat.Env) (*Adapter, error) {
 		env.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Adapter{
-		cfg: cfg, env: env, session: rand.Text(), screen: newScreen(cfg),
+		cfg: cfg, env: env, anybody: anybody, session: rand.Text(), screen: newScreen(cfg),
 		track: tracker{open: make(map[string]bool), changed: make(chan struct{})},
 		done:  make(chan struct{}),
 		jobs:  make(map[string]*shownJob),

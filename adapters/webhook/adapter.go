@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/letserverrun/skadi/core/chat"
@@ -109,13 +108,21 @@ func (a *Adapter) Capabilities() chat.Capabilities {
 	return chat.Capabilities{MaxBytes: maxDescription}
 }
 
-// Destinations implements chat.Directing.
-func (a *Adapter) Destinations() []chat.Destination {
-	var all []chat.Destination
-	for _, r := range a.rules {
-		if to := r.replies.to; to != (chat.Destination{}) && !slices.Contains(all, to) {
-			all = append(all, to)
-		}
+// Directions implements chat.Directing.
+func (a *Adapter) Directions() []chat.Direction {
+	all := directions("", a.cfg.ReplyTo, a.cfg.CallbackURL)
+	for i, r := range a.cfg.Rules {
+		all = append(all, directions(fmt.Sprintf("rules[%d].", i), r.ReplyTo, r.CallbackURL)...)
+	}
+	return all
+}
+
+func directions(at string, to chat.Destination, callback string) (all []chat.Direction) {
+	if to != (chat.Destination{}) {
+		all = append(all, chat.Direction{Key: at + "reply_to", To: to})
+	}
+	if callback != "" {
+		all = append(all, chat.Direction{Key: at + "callback_url", CallbackURL: callback})
 	}
 	return all
 }

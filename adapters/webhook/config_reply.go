@@ -48,6 +48,16 @@ func (c Config) validateReplies(at string, r replies, bad complain) {
 	}
 }
 
+// Validate refuses a status without a token, which would be none.
+func (s *CommitStatus) Validate() error {
+	if s.Token == "" {
+		return &keyError{key: "token", detail: noToken}
+	}
+	return nil
+}
+
+const noToken = "is empty, and without it no status can be written"
+
 func (c Config) validateStatus(key string, s CommitStatus, bad complain) {
 	if c.Provider != GitHub && c.Provider != GitLab {
 		bad(key, "is for the providers %s and %s", GitHub, GitLab)
@@ -55,7 +65,7 @@ func (c Config) validateStatus(key string, s CommitStatus, bad complain) {
 	}
 	switch {
 	case s.Token == "":
-		bad(key+".token", "is empty, and without it no status can be written")
+		bad(key+".token", noToken)
 	case strings.ContainsFunc(s.Token.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		bad(key+".token", "has blanks or other characters in it that no token has")
 	}

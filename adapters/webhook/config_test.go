@@ -144,12 +144,16 @@ func TestFactory(t *testing.T) {
 		cfg.Rules = []Rule{
 			{On: map[string]string{"event": "push"}, Send: "a b"},
 			{On: map[string]string{"event": "*"}, Send: "a c", ReplyTo: chat.Destination{Account: "work-slack", Channel: "C2"}},
-			{On: map[string]string{"event": "*"}, Send: "a d"},
+			{On: map[string]string{"event": "*"}, Send: "a d", CallbackURL: "https://ci.example.com/done"},
 		}
 		return nil
 	}, chat.Env{Account: "ci"})
 	require.NoError(t, err)
 	assert.Implements(t, (*chat.Pushed)(nil), a)
-	assert.Equal(t, []chat.Destination{{Account: "work-slack", Channel: "C1"}, {Account: "work-slack", Channel: "C2"}}, a.(chat.Directing).Destinations())
+	assert.Equal(t, []chat.Direction{
+		{Key: "reply_to", To: chat.Destination{Account: "work-slack", Channel: "C1"}},
+		{Key: "rules[1].reply_to", To: chat.Destination{Account: "work-slack", Channel: "C2"}},
+		{Key: "rules[2].callback_url", CallbackURL: "https://ci.example.com/done"},
+	}, a.(chat.Directing).Directions())
 	assert.Equal(t, "events", a.(chat.Entered).Endpoints()[0].Path)
 }

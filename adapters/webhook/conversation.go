@@ -29,9 +29,12 @@ type conversation struct {
 	Words bool `json:"words,omitempty"`
 }
 
+// silent is the key of what is not answered here.
+const silent = "events"
+
 // silence is the conversation of a message that this adapter does not answer.
 func silence(account, channel string) chat.ConversationRef {
-	return chat.ConversationRef{Account: account, Channel: channel, Key: "events"}
+	return chat.ConversationRef{Account: account, Channel: channel, Key: silent}
 }
 
 // key names the conversation within the account.

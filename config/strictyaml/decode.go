@@ -82,12 +82,20 @@ func (s Section) Errorf(key, format string, args ...any) *Error {
 }
 
 // Place finds the places of an error about keys of the section; see
-// Document.Place. It is nil if err is.
+// Document.Place. It is nil if err is, or if all that it says is about values
+// in which Parse found a fault: they were empty for whoever made the error.
 func (s Section) Place(err error) error {
 	if s.doc == nil {
 		return err
 	}
-	return Sorted(s.doc.Place(s.path, err)...)
+	return Sorted(besides(s.doc.Place(s.path, err), s.doc.faults)...)
+}
+
+// besides returns the faults that are not about values at fault already.
+func besides(faults, already []*Error) []*Error {
+	return slices.DeleteFunc(faults, func(e *Error) bool {
+		return slices.ContainsFunc(already, func(f *Error) bool { return f.Holds(e) || e.Holds(f) })
+	})
 }
 
 func (d *Document) decode(n *node, path string, into any, known []string) ([]*Error, error) {
@@ -197,11 +205,7 @@ func (d *decoder) validate(path string, v reflect.Value) {
 		return
 	}
 	already := slices.Concat(d.doc.faults, d.faults)
-	for _, e := range d.doc.Place(path, checks.Validate()) {
-		if !slices.ContainsFunc(already, func(f *Error) bool { return holds(f.Path, e.Path) || holds(e.Path, f.Path) }) {
-			d.faults = append(d.faults, e)
-		}
-	}
+	d.faults = append(d.faults, besides(d.doc.Place(path, checks.Validate()), already)...)
 }
 
 // holds reports whether the value at the first path contains the other, or is
@@ -212,10 +216,16 @@ func holds(outer, inner string) bool {
 }
 
 // Place finds the places of an error that says which values it is about, and
-// of each error that it joins; see Validator. Their paths begin at path.
+// of each error that it joins; see Validator. Their paths begin at path. What
+// has its place already keeps it.
 func (d *Document) Place(path string, err error) []*Error {
 	var placed []*Error
 	for _, one := range flatten(err) {
+		var has *Error
+		if errors.As(one, &has) {
+			placed = append(placed, has)
+			continue
+		}
 		sub, detail := "", one.Error()
 		var fe fieldError
 		if errors.As(one, &fe) {
@@ -281,7 +291,7 @@ func (d *decoder) list(n *node, path string, v reflect.Value, f Field) {
 			d.fail(item.at, fmt.Sprintf("%s[%d]", path, i), "has no value; give it one or leave the item out")
 			continue
 		}
-		d.value(item, fmt.Sprintf("%s[%d]", path, i), s.Index(i), Field{Min: f.Min, Max: f.Max, Enum: f.Enum})
+		d.value(item, fmt.Sprintf("%s[%d]", path, i), s.Index(i), Field{Min: f.Min, Max: f.Max, Enum: f.Enum, Number: f.Number})
 	}
 	v.Set(s)
 }

@@ -26,6 +26,10 @@ func (e *Error) Error() string {
 	return at + e.Path + ": " + e.Detail
 }
 
+// Holds reports whether the value that e is about is that of other, or contains
+// it.
+func (e *Error) Holds(other *Error) bool { return holds(e.Path, other.Path) }
+
 // Errors are all the faults of a file, by their position.
 type Errors []*Error
 

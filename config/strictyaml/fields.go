@@ -18,6 +18,9 @@ type Field struct {
 	// Min and Max are the limits of a number, duration or size, as written in
 	// a file; empty for none.
 	Min, Max string
+	// Number is what to write instead of a number alone, which %s stands for,
+	// where the key takes text.
+	Number string
 	// Doc describes the key for people.
 	Doc string
 	// Rest marks the Section that takes the keys which the struct does not.
@@ -38,6 +41,7 @@ func Fields(t reflect.Type) []Field {
 		f := Field{
 			Name: name, Index: i, Rest: options == "rest",
 			Doc: sf.Tag.Get("doc"), Min: sf.Tag.Get("min"), Max: sf.Tag.Get("max"),
+			Number: sf.Tag.Get("number"),
 		}
 		for _, rule := range strings.Split(sf.Tag.Get("jsonschema"), ",") {
 			key, value, _ := strings.Cut(rule, "=")

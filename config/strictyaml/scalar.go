@@ -119,6 +119,9 @@ func setString(n *node, v reflect.Value, f Field) string {
 		if v.Type() == secretType {
 			return "must be text; put quotes around it"
 		}
+		if n.kind == number && f.Number != "" {
+			return fmt.Sprintf("is %s alone; write %s", n.raw, strings.ReplaceAll(f.Number, "%s", n.raw))
+		}
 		return fmt.Sprintf("must be text; write \"%s\" with quotes", n.raw)
 	}
 	if len(f.Enum) > 0 && !slices.Contains(f.Enum, n.text) {

@@ -332,6 +332,32 @@ f.yaml:8:5: blocks[1]: unknown key "prot", did you mean "port"?`,
 	}
 }
 
+// TestPlaceKeepsQuietOfWhatIsKnown holds that a value which could not be read is
+// not called empty as well.
+func TestPlaceKeepsQuietOfWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	doc, err := Parse("f.yaml", []byte("blocks:\n  - {kind: chat, token: '${env:NONE}', port: 1}\n"), Lookup{Env: func(string) (string, bool) { return "", false }})
+	if err == nil {
+		t.Fatal("a secret was found")
+	}
+	var s sample
+	if _, err := doc.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	rest := s.Blocks[0].Rest
+	for _, known := range []error{nil, Invalid("token", "is empty"), Invalid("", "has no token")} {
+		if err := rest.Place(known); err != nil {
+			t.Errorf("%v became %v", known, err)
+		}
+	}
+	placed := rest.Errorf("port", "is too low")
+	for _, fresh := range []error{Invalid("port", "is too low"), placed, errors.Join(Invalid("token", "is empty"), placed)} {
+		if err := rest.Place(fresh); err == nil || err.Error() != "f.yaml:2:46: blocks[0].port: is too low" {
+			t.Errorf("%v became %v", fresh, err)
+		}
+	}
+}
+
 func TestSectionWithoutFile(t *testing.T) {
 	t.Parallel()
 	var s Section

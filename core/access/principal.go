@@ -139,3 +139,19 @@ func (p people) has(who string) bool {
 func (p people) onlyHas(who string) bool {
 	return len(p.everyone) == 0 && len(p.names) == 1 && p.names[who]
 }
+
+// onlyTokens reports whether there is somebody in the set, and none of them is
+// anything but a token.
+func (p people) onlyTokens() bool {
+	for name := range p.names {
+		if Principal(name).Account() != TokenAccount {
+			return false
+		}
+	}
+	for of := range p.everyone {
+		if Principal(of).Account() != TokenAccount {
+			return false
+		}
+	}
+	return len(p.names)+len(p.everyone) > 0
+}

@@ -168,6 +168,7 @@ func (c *compiler) rule(at string, src Rule) rule {
 	}
 	if len(src.Approval) > 0 {
 		r.approvers = c.people(at+".approval", src.Approval)
+		c.approvers(at+".approval", src.Approval)
 		if len(src.May) == 0 {
 			c.fail(at+".approval", "approves nothing: the rule has no may")
 		}
@@ -206,6 +207,23 @@ func (c *compiler) people(at string, entries []string) people {
 	}
 	return p
 }
+
+// approvers refuses entries that can approve nothing: there is no call for it,
+// so no token can.
+func (c *compiler) approvers(at string, entries []string) {
+	for i, e := range entries {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		name, isGroup := strings.CutPrefix(e, groupPrefix)
+		switch group := c.groups[name]; {
+		case isGroup && group.onlyTokens():
+			c.fail(at, "%q holds tokens alone, and %s", e, tokensApprove)
+		case !isGroup && Principal(e).Account() == TokenAccount:
+			c.fail(at, "%q approves nothing: %s", e, tokensApprove)
+		}
+	}
+}
+
+const tokensApprove = "a token cannot approve, since approvals are given in a conversation; name people of an adapter's account, such as work-slack:T0123/U0456"
 
 func suggest(name string, groups map[string]people) string {
 	names := slices.Sorted(maps.Keys(groups))

@@ -45,26 +45,42 @@ func (b *Book) Apply(channels map[string]Channel, alerts Alerts) {
 // PlaceError says why nothing can be written in a place.
 type PlaceError struct {
 	Place chat.Destination
-	Why   string
+	// Key is what of the place is wrong: account or channel.
+	Key string
+	Why string
 }
 
 func (e *PlaceError) Error() string { return e.Why }
 
+// The keys of a place.
+const (
+	keyAccount = "account"
+	keyChannel = "channel"
+)
+
 // Opens says why nothing can be written in a place, as far as its account
-// tells, as a *PlaceError.
+// tells without asking the far side, as a *PlaceError.
 func (b *Book) Opens(to chat.Destination) error {
-	_, err := b.opener(to)
-	return err
+	opener, err := b.opener(to)
+	if err != nil {
+		return err
+	}
+	if checker, ok := opener.(chat.ChannelChecker); ok {
+		if err := checker.CheckChannel(to.Channel); err != nil {
+			return &PlaceError{to, keyChannel, err.Error()}
+		}
+	}
+	return nil
 }
 
 func (b *Book) opener(to chat.Destination) (chat.Opener, error) {
 	adapter, ok := b.accounts.Adapter(to.Account)
 	if !ok {
-		return nil, &PlaceError{to, fmt.Sprintf("no adapter has the name %q", to.Account)}
+		return nil, &PlaceError{to, keyAccount, fmt.Sprintf("no adapter has the name %q", to.Account)}
 	}
 	opener, ok := adapter.(chat.Opener)
 	if !ok {
-		return nil, &PlaceError{to, fmt.Sprintf("the account %q is of a kind that answers only who wrote to it, and nothing can begin there", to.Account)}
+		return nil, &PlaceError{to, keyAccount, fmt.Sprintf("the account %q is of a kind that answers only who wrote to it, and nothing can begin there", to.Account)}
 	}
 	return opener, nil
 }
@@ -87,8 +103,9 @@ func (b *Book) Open(ctx context.Context, to chat.Destination) (chat.Conversation
 func (b *Book) Check() error {
 	var errs []error
 	for name, c := range b.entries.Load().channels {
-		if err := b.Opens(c.Destination()); err != nil {
-			errs = append(errs, &fieldError{"channels." + name + ".account", err.Error()})
+		var bad *PlaceError
+		if errors.As(b.Opens(c.Destination()), &bad) {
+			errs = append(errs, &fieldError{"channels." + name + "." + bad.Key, bad.Why})
 		}
 	}
 	return errors.Join(errs...)

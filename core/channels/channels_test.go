@@ -27,6 +27,13 @@ func (open) Open(_ context.Context, channel string) (chat.ConversationRef, error
 	return chat.ConversationRef{Account: "work", Channel: channel, Key: channel}, nil
 }
 
+func (open) CheckChannel(channel string) error {
+	if strings.HasPrefix(channel, "#") {
+		return errors.New("it is no ID")
+	}
+	return nil
+}
+
 func (odd) Open(context.Context, string) (chat.ConversationRef, error) {
 	return chat.ConversationRef{Account: "work", Key: "C1"}, nil
 }
@@ -44,11 +51,19 @@ func TestBookChecksItsPlaces(t *testing.T) {
 	t.Parallel()
 	b := New(map[string]Channel{
 		"ops": {Account: "work", Channel: "C1"}, "ci": {Account: "ci", Channel: "C1"}, "gone": {Account: "gone", Channel: "C1"},
+		"named": {Account: "work", Channel: "#ops"}, "odd": {Account: "odd", Channel: "#ops"},
 	}, Alerts{}, all)
 	err := b.Check()
 	require.ErrorContains(t, err, `channels.ci.account: the account "ci" is of a kind that answers only who wrote to it`)
 	require.ErrorContains(t, err, `channels.gone.account: no adapter has the name "gone"`)
+	require.ErrorContains(t, err, `channels.named.channel: it is no ID`)
 	assert.NotContains(t, err.Error(), "channels.ops")
+	assert.NotContains(t, err.Error(), "channels.odd", "its adapter does not say what its channels are called")
+	var bad *PlaceError
+	require.ErrorAs(t, b.Opens(chat.Destination{Account: "work", Channel: "#ops"}), &bad)
+	assert.Equal(t, "channel", bad.Key)
+	require.ErrorAs(t, b.Opens(chat.Destination{Account: "ci", Channel: "#ops"}), &bad)
+	assert.Equal(t, "account", bad.Key)
 }
 
 func TestOpen(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // Channel is a place with a name in the config.
 type Channel struct {
 	Account string   `yaml:"account" jsonschema:"required" doc:"The account to write with, as its adapter is named."`
-	Channel string   `yaml:"channel" jsonschema:"required" doc:"What the far side calls the channel: in Slack and Teams its ID."`
+	Channel string   `yaml:"channel" jsonschema:"required" doc:"What the far side calls the channel: in Slack and Teams its ID, of a WeCom application a member's ID, of a group robot the word group."`
 	Agents  []string `yaml:"agents" doc:"The agents that may speak there of their own accord; * stands for any part of a name. Without any, only alerts go there."`
 }
 

@@ -6,7 +6,7 @@ import "context"
 // and the far side its channel.
 type Destination struct {
 	Account string `yaml:"account" json:"account" jsonschema:"required" doc:"The account to write with, as its adapter is named."`
-	Channel string `yaml:"channel" json:"channel" jsonschema:"required" doc:"What the far side calls the channel: in Slack and Teams its ID."`
+	Channel string `yaml:"channel" json:"channel" jsonschema:"required" doc:"What the far side calls the channel: in Slack and Teams its ID, of a WeCom application a member's ID, of a group robot the word group."`
 }
 
 // String returns account:channel, as access rules write it.
@@ -23,8 +23,18 @@ type Opener interface {
 }
 
 // Directing is implemented by adapters whose messages are answered where their
-// block of the config says; see Inbound.ReplyTo. It is asked before Run, so
-// that a destination that cannot be is refused with the config.
+// block of the config says; see Inbound.ReplyTo and Inbound.CallbackURL. It is
+// asked before Run, so that what cannot be is refused with the config.
 type Directing interface {
-	Destinations() []Destination
+	Directions() []Direction
+}
+
+// Direction is one key of an adapter's block that says where something is
+// answered: To, or CallbackURL.
+type Direction struct {
+	// Key is the key's path in the block, such as rules[0].reply_to. That of a
+	// Destination has the keys account and channel.
+	Key         string
+	To          Destination
+	CallbackURL string
 }

@@ -28,7 +28,7 @@ import (
 func testRules() access.Rules {
 	return access.Rules{Rules: []access.Rule{
 		{Who: []string{"token:ci"}, Agents: []string{"web-*"}, May: []string{"deploy *", "status"}},
-		{Who: []string{"token:ci"}, Agents: []string{"web-*"}, May: []string{"wipe"}, Approval: []string{"token:ops"}},
+		{Who: []string{"token:ci"}, Agents: []string{"web-*"}, May: []string{"wipe"}, Approval: []string{"work:T1/ops"}},
 		{Who: []string{"token:ops"}, Agents: []string{"*"}, May: []string{"status"}, See: true},
 		{Who: []string{"token:lab"}, Agents: []string{"lab-*"}, See: true},
 	}}

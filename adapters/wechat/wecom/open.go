@@ -2,7 +2,6 @@ package wecom
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/letserverrun/skadi/core/chat"
 )
@@ -15,8 +14,8 @@ var (
 // Open implements chat.Opener: an application's channels are its members. WeCom
 // is not asked; whether it is visible to the member shows when it writes there.
 func (a *Adapter) Open(_ context.Context, channel string) (chat.ConversationRef, error) {
-	if !userID.MatchString(channel) {
-		return chat.ConversationRef{}, permanent(fmt.Errorf("%.100q is no member's ID (账号), as the console shows it", channel))
+	if err := a.CheckChannel(channel); err != nil {
+		return chat.ConversationRef{}, permanent(err)
 	}
 	return conversation{User: channel}.ref(a.env.Account), nil
 }
@@ -26,8 +25,8 @@ const groupChannel = "group"
 
 // Open implements chat.Opener. A robot has one channel, its group.
 func (r *Robot) Open(_ context.Context, channel string) (chat.ConversationRef, error) {
-	if channel != groupChannel {
-		return chat.ConversationRef{}, permanent(fmt.Errorf("%.100q is no channel of a group robot: the only one is %q", channel, groupChannel))
+	if err := r.CheckChannel(channel); err != nil {
+		return chat.ConversationRef{}, permanent(err)
 	}
 	return chat.ConversationRef{Account: r.env.Account, Channel: groupChannel, Key: groupChannel}, nil
 }

@@ -34,7 +34,9 @@
 // Inbound: one message is one Accept, with the right principal, conversation,
 // text and flags; the same message has the same ID however often and after
 // whatever restart it comes, others have others; each way of asking counts on
-// its own; text that channels garble arrives as it was written.
+// its own; text that channels garble arrives as it was written; where the adapter
+// says what people, conversations and channels are called, it knows those that
+// come, and opens none that it refuses.
 //
 // Refused: every kind of input that must not be handed in is answered with the
 // right status; calls without their signature, cut short, endless or empty are

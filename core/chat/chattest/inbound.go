@@ -64,6 +64,7 @@ func runInbound(t *testing.T, h Harness) {
 	})
 	t.Run("Joined", func(t *testing.T) { joined(t, h) })
 	t.Run("Followed", func(t *testing.T) { followed(t, h) })
+	t.Run("Channels", func(t *testing.T) { channels(t, h) })
 }
 
 func conversationsDiffer(t *testing.T, h Harness) {

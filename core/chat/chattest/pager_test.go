@@ -90,6 +90,37 @@ func newPager(env chat.Env, api, fault string) *pager {
 
 func (p *pager) is(fault string) bool { return p.fault == fault }
 
+func (p *pager) CheckSender(name string) error {
+	kinds := map[string]bool{"/U": p.is("knows no person"), "/G": p.is("knows no group"), "/*": p.is("knows no workspace")}
+	for kind, unknown := range kinds {
+		if begins, _, ok := strings.Cut(name, kind); ok && begins == "W1" && !unknown {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is nobody", name)
+}
+
+func (p *pager) CheckConversation(name string) error {
+	if p.is("knows no conversation") || name == "" {
+		return fmt.Errorf("%q is no room", name)
+	}
+	return nil
+}
+
+func (p *pager) CheckChannel(name string) error {
+	if !p.is("lets any channel pass") && (name == "" || strings.ContainsAny(name, " \n\x00")) {
+		return fmt.Errorf("%q is no room", name)
+	}
+	return nil
+}
+
+func (p *pager) Open(_ context.Context, name string) (chat.ConversationRef, error) {
+	if err := p.CheckChannel(name); err != nil && !p.is("opens what is no channel") {
+		return chat.ConversationRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
+	}
+	return chat.ConversationRef{Account: p.env.Account, Channel: name, Key: name}, nil
+}
+
 func (p *pager) Capabilities() chat.Capabilities {
 	p.mu.Lock()
 	defer p.mu.Unlock()

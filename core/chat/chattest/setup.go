@@ -165,6 +165,7 @@ func (s *setup) sameAs(t *testing.T, got, want chat.Inbound) {
 		t.Errorf("it came from the account %q, in a conversation of %q, want %q",
 			got.Sender.Account, got.Conversation.Account, Account)
 	}
+	s.named(t, got)
 	if got.Sender.Principal() != want.Sender.Principal() {
 		t.Errorf("it came from %s, want %s", got.Sender.Principal(), want.Sender.Principal())
 	}

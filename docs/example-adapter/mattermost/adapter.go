@@ -41,7 +41,10 @@ var (
 	_ chat.Pushed  = (*Adapter)(nil)
 	_ chat.Entered = (*Adapter)(nil)
 	_ chat.Opener  = (*Adapter)(nil)
+	_ chat.Naming  = (*Adapter)(nil)
 	_ chat.Factory = Factory
+
+	_ chat.ChannelChecker = (*Adapter)(nil)
 )
 
 // Factory makes an account of its block in the config. It calls nobody: that is
@@ -121,11 +124,8 @@ var id = regexp.MustCompile(`^[a-z0-9]{26}$`)
 // Open implements chat.Opener, for agents that speak and alerts that arrive
 // where nobody wrote first. The config names a channel by its ID.
 func (a *Adapter) Open(ctx context.Context, channel string) (chat.ConversationRef, error) {
-	if !id.MatchString(channel) {
-		return chat.ConversationRef{}, &chat.SendError{
-			Class: chat.Permanent,
-			Err:   errors.New("it is no channel's ID; that stands in Mattermost under View Info of the channel and has 26 characters"),
-		}
+	if err := a.CheckChannel(channel); err != nil {
+		return chat.ConversationRef{}, &chat.SendError{Class: chat.Permanent, Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -135,6 +135,27 @@ func (a *Adapter) Open(ctx context.Context, channel string) (chat.ConversationRe
 		se.Class = chat.Gone // the bot may not look into it
 	}
 	return a.conversation(channel), err
+}
+
+// CheckChannel implements chat.ChannelChecker, so that a config which names a
+// channel by anything but its ID is refused.
+func (a *Adapter) CheckChannel(channel string) error {
+	if !id.MatchString(channel) {
+		return fmt.Errorf("%.100q is no channel's ID; that stands in Mattermost under View Info of the channel and has 26 characters", channel)
+	}
+	return nil
+}
+
+// CheckConversation implements chat.Naming.
+func (a *Adapter) CheckConversation(name string) error { return a.CheckChannel(name) }
+
+// CheckSender implements chat.Naming, for rules about somebody's name instead
+// of their ID.
+func (a *Adapter) CheckSender(name string) error {
+	if !id.MatchString(name) {
+		return fmt.Errorf("%.100q is no user's ID, which has 26 characters; whoami tells it", name)
+	}
+	return nil
 }
 
 // conversation is a channel, without its threads: the webhook does not say
