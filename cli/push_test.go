@@ -24,8 +24,12 @@ type fakeServer struct {
 	pieces []string
 	// failures is how many pushes are answered 503 first.
 	failures int
-	// hang keeps the output stream open.
-	hang bool
+	// hang keeps the output stream open, and running until it is closed.
+	hang    bool
+	running chan struct{}
+	// pushed is called when a push has come in, cancel answers a cancel.
+	pushed func()
+	cancel http.HandlerFunc
 
 	mu     sync.Mutex
 	pushes []agentapi.Push
@@ -39,6 +43,7 @@ func newFakeServer(t *testing.T) *fakeServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/jobs", f.push)
 	mux.HandleFunc("GET /v1/jobs/{id}/output", f.output)
+	mux.HandleFunc("POST /v1/jobs/{id}/cancel", func(w http.ResponseWriter, r *http.Request) { f.cancel(w, r) })
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(f.Close)
 	return f
@@ -51,6 +56,9 @@ func (f *fakeServer) push(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
+	}
+	if f.pushed != nil {
+		f.pushed()
 	}
 	f.pushes = append(f.pushes, p)
 	f.keys = append(f.keys, r.Header.Get("Idempotency-Key"))
@@ -75,10 +83,13 @@ func (f *fakeServer) output(w http.ResponseWriter, r *http.Request) {
 		data, _ := json.Marshal(agentapi.OutputPiece{Seq: int64(i + 1), Text: text})
 		fmt.Fprintf(w, "event: output\nid: %d\ndata: %s\n\n", i+1, data)
 	}
-	if f.hang {
+	if f.hang || f.running != nil {
 		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-		return
+		select {
+		case <-f.running:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	data, _ := json.Marshal(f.final)
 	fmt.Fprintf(w, "event: job\ndata: %s\n\n", data)

@@ -52,7 +52,7 @@ the server waits for it, and /readyz answers 503.`,
 
 func serve(ctx context.Context, cfg *config.Config, adapters map[string]chat.Factory, r *reloader) (err error) {
 	log := r.log
-	first, second, stop := interrupts(ctx)
+	first, second, stop := service.Interrupts(ctx)
 	defer stop()
 	// From here on a SIGHUP ends nothing; it waits until there is a node.
 	hangups, quiet := hangups()

@@ -20,6 +20,7 @@ import (
 	"github.com/letserverrun/skadi/core/store/mysql"
 	"github.com/letserverrun/skadi/core/store/sqlite"
 	"github.com/letserverrun/skadi/core/store/storecopy"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 func storeCommand() *cobra.Command {
@@ -90,7 +91,7 @@ func (s *storeCopying) run(ctx context.Context) (err error) {
 	if from.same(to) {
 		return usage("--from and --to name the same database, %s", from)
 	}
-	ctx, _, stop := interrupts(ctx)
+	ctx, _, stop := service.Interrupts(ctx)
 	defer stop()
 	if err := from.readable(ctx); err != nil {
 		return err

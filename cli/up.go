@@ -15,6 +15,7 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // drainTimeout is how long a running job may go on after Ctrl-C. It is longer
@@ -84,7 +85,7 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 
-	first, second, stop := interrupts(ctx)
+	first, second, stop := service.Interrupts(ctx)
 	defer stop()
 	server, err := u.listenOn(first, cfg, log)
 	if err != nil {

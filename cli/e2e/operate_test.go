@@ -72,6 +72,7 @@ func TestPushCancels(t *testing.T) {
 		p := start(t, []string{"SKADI_TOKEN=" + token}, "skadi", "push", "--wait", "--server", url, "local", "countdown", "600")
 		p.sees("600\n")
 		p.signal(s)
+		p.signal(s) // as GNU timeout does, and who hands a Ctrl-C on
 		code, out := p.ends()
 		if code != 4 {
 			t.Errorf("%s: exit code %d:\n%s", s, code, out)
