@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
 	"github.com/letserverrun/skadi/internal/service"
 )
 
@@ -117,7 +118,9 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	if !p.wait {
 		return p.accepted(j)
 	}
-	fmt.Fprintf(p.err, "#%s sent to %s\n", j.Code, j.Agent)
+	if !j.Final() {
+		fmt.Fprintf(p.err, "#%s %s\n", j.Code, takenIn(j))
+	}
 	return p.follow(first, second, j)
 }
 
@@ -165,6 +168,23 @@ func refused(err error) error {
 	return usage("refused: %s", text)
 }
 
+// takenIn says what a job waits for that the server has taken in and that is
+// not final.
+func takenIn(j agentapi.Job) string {
+	at := job.Job{Agent: j.Agent, Status: job.Status(j.Status), Approval: job.Approval(j.Approval)}
+	switch {
+	case at.Status != job.Queuing:
+		return "sent to " + j.Agent
+	case at.Approval != job.ApprovalWaiting:
+		return "queued for " + j.Agent
+	}
+	at.Num, _ = job.ParseCode(j.Code)
+	if j.DeadlineAt != nil {
+		at.DueAt = *j.DeadlineAt
+	}
+	return "needs an approval. " + job.Outlook(at)
+}
+
 // accepted tells of a job that is not waited for.
 func (p *push) accepted(j agentapi.Job) error {
 	if p.json {
@@ -175,6 +195,9 @@ func (p *push) accepted(j agentapi.Job) error {
 		return err
 	}
 	if !j.Final() {
+		if j.Approval == string(job.ApprovalWaiting) {
+			fmt.Fprintf(p.err, "#%s %s\n", j.Code, takenIn(j))
+		}
 		return nil
 	}
 	p.tell(j)
@@ -249,6 +272,9 @@ func (p *push) tell(j agentapi.Job) {
 	text := j.Status
 	if j.Reason != "" {
 		text += " (" + j.Reason + ")"
+	}
+	if j.Reason == string(job.AgentOffline) {
+		text += ": " + j.Agent + " is offline"
 	}
 	if j.Result != nil && j.Result.ExitCode != nil && *j.Result.ExitCode != 0 {
 		text += fmt.Sprintf(", exit code %d", *j.Result.ExitCode)

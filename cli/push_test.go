@@ -11,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
 )
 
 // fakeServer answers pushes as a test says.
@@ -22,6 +24,8 @@ type fakeServer struct {
 	// final is the job that the output stream ends with.
 	final  agentapi.Job
 	pieces []string
+	// taken is the answer to a push, unless it is nil.
+	taken *agentapi.Job
 	// failures is how many pushes are answered 503 first.
 	failures int
 	// hang keeps the output stream open, and running until it is closed.
@@ -72,6 +76,8 @@ func (f *fakeServer) push(w http.ResponseWriter, r *http.Request) {
 		problem(w, agentapi.Problem{Type: agentapi.ProblemNotAllowed, Title: "not allowed", Status: http.StatusForbidden, Rule: "may: [deploy *]"})
 	case p.Agent == "asleep":
 		answer(w, agentapi.Job{ID: "job-1", Code: "k7f3q2", Agent: "asleep", Status: "expired", Reason: "agent_offline"})
+	case f.taken != nil:
+		answer(w, *f.taken)
 	default:
 		answer(w, agentapi.Job{ID: "job-1", Code: "k7f3q2", Agent: p.Agent, Status: "queuing"})
 	}
@@ -136,7 +142,7 @@ func TestPushExitCodes(t *testing.T) {
 		{name: "canceled", status: agentapi.Job{Status: "canceled"}, code: 4, stderr: "canceled"},
 		{name: "unknown agent", agent: "nobody", code: 2, stderr: "refused: there is no agent"},
 		{name: "not allowed", agent: "secret", code: 2, stderr: "may: [deploy *]"},
-		{name: "offline, unwatched", agent: "asleep", flags: []string{"--wait=false"}, code: 3, stdout: "k7f3q2\n", stderr: "expired (agent_offline)"},
+		{name: "offline, unwatched", agent: "asleep", flags: []string{"--wait=false"}, code: 3, stdout: "k7f3q2\n", stderr: "expired (agent_offline): asleep is offline\n"},
 		{name: "unwatched", flags: []string{"--wait=false"}, code: 0, stdout: "k7f3q2\n"},
 	}
 	for _, tt := range tests {
@@ -156,6 +162,42 @@ func TestPushExitCodes(t *testing.T) {
 			}
 			if f.pushes[0] != (agentapi.Push{Agent: agent, Message: "deploy v1"}) {
 				t.Errorf("pushed %+v", f.pushes[0])
+			}
+		})
+	}
+}
+
+func TestPushSaysWhatIsWaitedFor(t *testing.T) {
+	due := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	code := job.EncodeCode(7)
+	tests := []struct {
+		name      string
+		job       agentapi.Job
+		watched   string // with --wait
+		unwatched string
+	}{
+		{"the agent", agentapi.Job{Status: "queuing", DeadlineAt: &due}, "#" + code + " queued for web-1\n", ""},
+		{
+			"an approval", agentapi.Job{Status: "queuing", Approval: "waiting", DeadlineAt: &due},
+			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
+			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
+		},
+		{"an approval that was given", agentapi.Job{Status: "queuing", Approval: "granted"}, "#" + code + " queued for web-1\n", ""},
+		{"its end", agentapi.Job{Status: "sent", Approval: "granted"}, "#" + code + " sent to web-1\n", ""},
+		{"nothing", agentapi.Job{Status: "succeeded"}, "", "#" + code + " succeeded\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFakeServer(t)
+			tt.job.ID, tt.job.Code, tt.job.Agent = "job-1", code, "web-1"
+			f.taken, f.final.Code = &tt.job, code
+			t.Setenv("SKADI_TOKEN", "skd_x")
+			_, _, stderr := skadi(t, "push", "--wait", "--server", f.URL, "web-1", "status")
+			if want := tt.watched + "#" + code + " succeeded\n"; stderr != want {
+				t.Errorf("with --wait %q, want %q", stderr, want)
+			}
+			if _, _, stderr := skadi(t, "push", "--server", f.URL, "web-1", "status"); stderr != tt.unwatched {
+				t.Errorf("without --wait %q, want %q", stderr, tt.unwatched)
 			}
 		})
 	}

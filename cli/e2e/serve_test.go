@@ -83,6 +83,25 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// TestJobsThatWaitForApproval: the commands say so as the chat does.
+func TestJobsThatWaitForApproval(t *testing.T) {
+	t.Parallel()
+	_, url, file := startServe(t, "access: {rules: [{who: [\"token:ci\"], agents: [web-1], may: [deploy], approval: [\"token:boss\"]}]}\n")
+	ci := token(t, "tokens", "create", "ci", "--role", "push", "-c", file)
+	agent := token(t, "agents", "create", "web-1", "-c", file)
+	if status := poll(t, url, agent); status != http.StatusOK {
+		t.Fatalf("the agent's poll: %d", status)
+	}
+	r := skadiIn(t, "", []string{"SKADI_SERVER=" + url, "SKADI_TOKEN=" + ci}, "push", "web-1", "deploy").expect(t, 0)
+	code := strings.TrimSpace(r.stdout)
+	waits := "It waits for somebody else's `approve " + code + "` until "
+	contains(t, r.stderr, "#"+code+" needs an approval. "+waits)
+	contains(t, skadi(t, "jobs", "-c", file).expect(t, 0).stdout, "queuing, waiting for approval")
+	contains(t, skadi(t, "jobs", "show", code, "-c", file).expect(t, 0).stdout, "queuing, waiting for approval", waits)
+	contains(t, skadi(t, "jobs", "why", code, "-c", file).expect(t, 0).stdout, "It needs an approval.", waits)
+	contains(t, skadi(t, "jobs", "why", code, "--json", "-c", file).expect(t, 0).stdout, `"next": "`+waits)
+}
+
 func TestServeShowsMetricsElsewhere(t *testing.T) {
 	t.Parallel()
 	p, url, _ := startServe(t, "metrics: {listen: \"127.0.0.1:0\"}\n")
