@@ -25,6 +25,8 @@ type place struct {
 	config.Store
 	// partitions is what the config says; 0: as the database has it.
 	partitions int
+	// unnamed says that neither the command line nor a config names it.
+	unnamed bool
 }
 
 func placeOf(cfg *config.Config) place {

@@ -197,6 +197,9 @@ func (p place) same(q place) bool {
 // readable refuses a source that is not there or not up to date: it is not
 // for a copy to change it.
 func (p place) readable(ctx context.Context) error {
+	if !p.exists() {
+		return usage("there is no database at %s to copy: name another with --from", p)
+	}
 	s, err := p.schema(ctx)
 	if err != nil {
 		return err

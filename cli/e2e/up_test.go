@@ -174,7 +174,7 @@ func TestUpPortTaken(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	r := skadiIn(t, "local hello Ada\n", nil, "up", "--data", t.TempDir(), "--listen", l.Addr().String()).expect(t, 1)
-	contains(t, r.stderr, l.Addr().String(), "taken")
+	contains(t, r.stderr, l.Addr().String(), "taken", "with --listen")
 
 	// The default address is not insisted on. Somebody else who has it may
 	// leave it again before the server is there; then it is ours to hold.
