@@ -54,6 +54,11 @@ func TestServe(t *testing.T) {
 	code := regexp.MustCompile(`r-[0-9a-z]{8}`).FindString(r.stderr)
 	contains(t, skadi(t, "jobs", "why", code, "-c", file).expect(t, 0).stdout, code, "token:ci", "refused")
 
+	// What it does alone is told from outside as it tells it itself.
+	eventually(t, "the list of nodes names its duties", func() bool {
+		return strings.Contains(skadi(t, "nodes", "-c", file).expect(t, 0).stdout, "relay replies retention sweep")
+	})
+
 	// A poll that waits is answered when the server stops.
 	polled := make(chan error, 1)
 	go func() {
