@@ -178,7 +178,8 @@ func TestPushSaysWhatIsWaitedFor(t *testing.T) {
 	}{
 		{"the agent", agentapi.Job{Status: "queuing", DeadlineAt: &due}, "#" + code + " queued for web-1\n", ""},
 		{
-			"an approval", agentapi.Job{Status: "queuing", Approval: "waiting", DeadlineAt: &due},
+			"an approval",
+			agentapi.Job{Status: "queuing", Approval: "waiting", DeadlineAt: &due},
 			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
 			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
 		},

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -306,7 +306,7 @@ func TestAddressesThatAreNotRight(t *testing.T) {
 		_, _ = io.WriteString(w, `{"type":"/problems/not-found","title":"There is nothing at this path","status":404,"detail":"GET /openapi.yaml lists every call"}`)
 	})
 	plain, secure := httptest.NewServer(nowhere), httptest.NewUnstartedServer(nowhere)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)

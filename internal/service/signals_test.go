@@ -33,7 +33,7 @@ func TestInterrupts(t *testing.T) {
 				first, second, stop := interrupts(t.Context(), signals)
 				defer stop()
 				for i, s := range tt.steps {
-					time.Sleep(s.after)
+					<-time.After(s.after)
 					for range s.signals {
 						signals <- syscall.SIGTERM
 					}
