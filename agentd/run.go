@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,8 +60,9 @@ func run(ctx context.Context, s *settings.Settings, stderr io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	// With the handler gone, a second signal ends the process.
-	defer context.AfterFunc(ctx, stop)()
+	// With the handler gone, a second signal ends the process; until then, one is
+	// taken for the first.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(service.SameSignal, stop) })()
 	go func() {
 		select {
 		case <-a.Online():

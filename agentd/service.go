@@ -48,8 +48,8 @@ func serviceInstall() *cobra.Command {
 way to get any: the commands that it runs may write to /var/lib/agentd and to the
 folders of --writable alone, and sudo does not work in them. --user says as whom
 they run. With --unconfined they may do all that this user may, sudo included;
-"user:" in the config takes that and --user root. The config is checked first.
-Nothing is started: "systemctl start agentd" does that.
+"user:" in the config takes that and --user root. The config is checked first:
+what the unit would keep agentd from is refused. Nothing is started: "systemctl start agentd" does that.
 
 On Windows it makes a service that starts with the system, and again if it fails;
 --user says as whom, LocalSystem by default. Its log goes to the Application event
@@ -65,15 +65,19 @@ log. --writable and --unconfined are systemd's. "net start agentd" starts it.`,
 			if file, err = filepath.Abs(file); err != nil {
 				return err
 			}
-			u.Args = []string{"run", "-c", file}
-			if show {
-				return u.Print(c.OutOrStdout())
-			}
+			u.Args, u.Config = []string{"run", "-c", file}, file
 			set, err := settings.Load(file)
-			if err != nil {
+			switch _, missing := os.Stat(file); {
+			case err == nil:
+				u.StopSeconds, u.Keeps = stopWithin(set), map[string]string{"state_dir": set.StateDir}
+			case !show:
 				return err
+			case missing == nil: // else it is for another machine
+				fmt.Fprintf(c.ErrOrStderr(), "the unit is not held against the config: %v\n", err)
 			}
-			u.StopSeconds = stopWithin(set)
+			if show {
+				return u.Print(c.OutOrStdout(), c.ErrOrStderr())
+			}
 			if err := u.Install(c.Context()); err != nil {
 				return err
 			}

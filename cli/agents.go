@@ -20,7 +20,11 @@ func agentsCommand() *cobra.Command {
 		Short: "List, create and remove agents, and renew their tokens",
 		Long: `An agent is a name that messages are sent to, and a token by which the program
 that answers to it proves itself. These commands work on the database itself; a
-running server knows of a change within a second.`,
+running server knows of a change within a second.
+
+Without -c and --data that is the database of the skadi.yaml that is here, as for
+"skadi serve", or else of "skadi up". "create" makes a database that -c or --data
+names if there is none yet.`,
 		Example: `  skadi agents
   skadi agents create web-1 > web-1.token
   skadi agents rotate web-1 > web-1.token
@@ -132,6 +136,7 @@ func tokenCommand(db *database, c *cobra.Command, action string, makes bool,
 		if err := o.audit(c.Context(), action, args[0]); err != nil {
 			return err
 		}
+		o.tellToken(c.ErrOrStderr(), args[0])
 		if asJSON {
 			return printJSON(c.OutOrStdout(), agentapi.AgentToken{Name: args[0], Token: secret.Reveal()})
 		}

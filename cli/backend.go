@@ -13,6 +13,7 @@ import (
 
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
+	nodes "github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/core/store"
 	"github.com/letserverrun/skadi/core/store/mysql"
 	"github.com/letserverrun/skadi/core/store/sqlite"
@@ -25,6 +26,8 @@ type place struct {
 	config.Store
 	// partitions is what the config says; 0: as the database has it.
 	partitions int
+	// unnamed says that neither the command line nor a config names it.
+	unnamed bool
 }
 
 func placeOf(cfg *config.Config) place {
@@ -149,4 +152,16 @@ func (b *base) leases(holder string) chat.Leaser {
 		return s.Alone()
 	}
 	return b.Leaser(holder)
+}
+
+// show lets other processes see the leases of such a node that are not in the
+// database.
+func (b *base) show(holder string) func(ctx context.Context, names []string) error {
+	s, ok := b.Store.(*sqlite.Store)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, names []string) error {
+		return s.ShowLeases(ctx, holder, names, nodes.AliveFor)
+	}
 }

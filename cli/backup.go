@@ -10,6 +10,7 @@ import (
 
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/store/sqlite"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // notOfServers refuses what is only for a database in one file.
@@ -47,7 +48,7 @@ A MySQL database is backed up with its server's own tools.`,
 		if !p.exists() {
 			return noDatabase(p.Path)
 		}
-		ctx, _, stop := interrupts(c.Context())
+		ctx, _, stop := service.Interrupts(c.Context())
 		defer stop()
 		began := time.Now()
 		size, err := sqlite.Backup(ctx, p.Path, args[0])
@@ -93,7 +94,7 @@ revoked after it stay so; those made after it must be made anew, and are named.`
 		if err := p.make(true); err != nil {
 			return err
 		}
-		ctx, _, stop := interrupts(c.Context())
+		ctx, _, stop := service.Interrupts(c.Context())
 		defer stop()
 		r, err := sqlite.Restore(ctx, args[0], p.Path, time.Now())
 		if err != nil {

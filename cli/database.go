@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,15 +26,26 @@ type database struct {
 func databaseFlags(c *cobra.Command) *database {
 	d := &database{}
 	f := c.PersistentFlags()
-	f.StringVarP(&d.config, "config", "c", "", "the config `FILE` of skadi serve, which names the database")
-	f.StringVar(&d.data, "data", "", "the state folder (`DIR`) of skadi up; default is the user's own")
-	c.MarkFlagsMutuallyExclusive("config", "data")
+	f.StringVarP(&d.config, "config", "c", "", "the config `FILE` of skadi serve, which names the database; default is skadi.yaml, if that is here")
+	f.StringVar(&d.data, "data", "", "the state folder (`DIR`) of skadi up; without this and a config, the user's own")
 	return d
+}
+
+// assumed reports whether the database is that of the config file which is
+// here, as `skadi serve` takes it, since the command line names none.
+func (d *database) assumed() bool {
+	if d.config != "" || d.data != "" {
+		return false
+	}
+	_, err := os.Stat(defaultConfig)
+	return err == nil
 }
 
 // flag is what another command needs to work on the same database.
 func (d *database) flag() string {
 	switch {
+	case d.assumed():
+		return " -c " + defaultConfig
 	case d.config != "":
 		return " -c " + d.config
 	case d.data != "":
@@ -43,8 +56,15 @@ func (d *database) flag() string {
 
 // place returns where the database is.
 func (d *database) place() (place, error) {
-	if d.config != "" {
-		cfg, err := config.Load(d.config)
+	file := d.config
+	switch {
+	case d.config != "" && d.data != "":
+		return place{}, usage("-c %s and --data %s name two databases: give one of them", d.config, d.data)
+	case d.assumed():
+		file = defaultConfig
+	}
+	if file != "" {
+		cfg, err := config.Load(file)
 		if err != nil {
 			return place{}, err
 		}
@@ -54,7 +74,9 @@ func (d *database) place() (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return fileAt(filepath.Join(dir, databaseFile)), nil
+	p := fileAt(filepath.Join(dir, databaseFile))
+	p.unnamed = d.data == ""
+	return p, nil
 }
 
 // fileAt is a database in one file.
@@ -75,11 +97,13 @@ func (d *database) open(ctx context.Context, make bool) (*opened, error) {
 }
 
 // make sees to it that the database is there or, if may is set, can be made.
+// One that nobody has named is not made: it would hardly be the one that is
+// meant.
 func (p place) make(may bool) error {
 	switch {
 	case p.exists():
 		return nil
-	case !may:
+	case !may || p.unnamed:
 		return noDatabase(p.Path)
 	default:
 		return makeState(filepath.Dir(p.Path))
@@ -110,6 +134,12 @@ func openDatabase(ctx context.Context, p place) (*opened, error) {
 		tokens:  access.NewTokens(b, time.Now),
 		auditor: access.NewAuditor(b, time.Now).WithLogger(log),
 	}, nil
+}
+
+// tellToken says on standard error for which database a token is, which is good
+// for nothing elsewhere.
+func (o *opened) tellToken(w io.Writer, name string) {
+	fmt.Fprintf(w, "the token of %s is for %s\n", name, o.store.place)
 }
 
 // audit records what was done from the command line. Whoever can open the

@@ -13,6 +13,7 @@ import (
 	"github.com/letserverrun/skadi/core/agentapi"
 	"github.com/letserverrun/skadi/core/httpapi"
 	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // exportPage is how many jobs are listed at a time.
@@ -61,7 +62,7 @@ that job's code. What was made meanwhile is not in it.`,
 			}
 			e.filter.Before = num
 		}
-		ctx, _, stop := interrupts(c.Context())
+		ctx, _, stop := service.Interrupts(c.Context())
 		defer stop()
 		out := bufio.NewWriter(c.OutOrStdout())
 		err := e.run(ctx, c, json.NewEncoder(out))

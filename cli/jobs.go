@@ -85,7 +85,7 @@ func tableOfJobs(w io.Writer, jobs []job.Job, now time.Time) error {
 	rows := make([][]string, 0, len(jobs))
 	for _, j := range jobs {
 		rows = append(rows, []string{
-			"#" + j.Code(), statusText(j.Status, j.Reason), j.Agent, oneLine(j.Message, messageColumn),
+			"#" + j.Code(), standing(j), j.Agent, oneLine(j.Message, messageColumn),
 			j.Sender.Principal(), ago(j.CreatedAt, now),
 		})
 	}
@@ -97,6 +97,15 @@ func statusText(s job.Status, r job.Reason) string {
 		return string(s)
 	}
 	return fmt.Sprintf("%s (%s)", s, r)
+}
+
+// standing is the job's status, and that it waits for approval if it does.
+func standing(j job.Job) string {
+	text := statusText(j.Status, j.Reason)
+	if j.Approval == job.ApprovalWaiting && !j.Status.Final() {
+		text += ", waiting for approval"
+	}
+	return text
 }
 
 func jobsShow(db *database) *cobra.Command {
@@ -143,7 +152,10 @@ func showJob(w io.Writer, j job.Job) error {
 		fmt.Fprintf(w, "%-9s %s\n", name, safeText(w, fmt.Sprintf(format, args...)))
 	}
 	line("job", "#%s  %s", j.Code(), j.ID)
-	line("status", "%s", statusText(j.Status, j.Reason))
+	line("status", "%s", standing(j))
+	if next := job.Outlook(j); next != "" {
+		line("next", "%s", next)
+	}
 	line("agent", "%s", j.Agent)
 	line("message", "%s", j.Message)
 	line("asked by", "%s %s", j.Sender.Principal(), j.Sender.Name)
@@ -218,21 +230,31 @@ func showHistory(w io.Writer, j job.Job, history []job.Event, asJSON bool) error
 		events := make([]shownEvent, 0, len(history))
 		for _, e := range history {
 			events = append(events, shownEvent{
-				At: e.At.UTC(), Kind: string(e.Kind), Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: eventText(e, j.Agent),
+				At: e.At.UTC(), Kind: string(e.Kind), Status: string(e.Status), Reason: string(e.Reason), By: e.By, Text: eventText(e, j),
 			})
 		}
-		return printJSON(w, map[string]any{"job": httpapi.WireJob(j), "history": events})
+		shown := map[string]any{"job": httpapi.WireJob(j), "history": events}
+		if next := job.Outlook(j); next != "" {
+			shown["next"] = next
+		}
+		return printJSON(w, shown)
 	}
 	fmt.Fprintf(w, "#%s  %s %s  asked by %s\n", j.Code(), j.Agent, oneLine(j.Message, messageColumn), j.Sender.Principal())
 	rows := make([][]string, 0, len(history))
 	for _, e := range history {
-		rows = append(rows, []string{stamp(e.At), statusText(e.Status, e.Reason), e.By, oneLine(eventText(e, j.Agent), 200)})
+		rows = append(rows, []string{stamp(e.At), statusText(e.Status, e.Reason), e.By, oneLine(eventText(e, j), 200)})
 	}
-	return printTable(w, []string{"AT", "STATUS", "BY", "WHY"}, rows)
+	if err := printTable(w, []string{"AT", "STATUS", "BY", "WHY"}, rows); err != nil {
+		return err
+	}
+	if next := job.Outlook(j); next != "" {
+		fmt.Fprintln(w, next)
+	}
+	return nil
 }
 
-func eventText(e job.Event, agent string) string {
-	if text := job.Explain(e, agent); text != "" {
+func eventText(e job.Event, j job.Job) string {
+	if text := job.Explain(e, j); text != "" {
 		return text
 	}
 	return e.Text

@@ -100,7 +100,7 @@ func newNode(ctx context.Context, cfg *config.Config, addr string, log *slog.Log
 	}
 	n := &node{
 		cfg: cfg, log: log, base: b, queue: q, owners: owners,
-		registry:  nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Logger: log}),
+		registry:  nodes.NewRegistry(nodes.RegistryConfig{Store: b, Self: self, Lease: b.leases(self.ID), Show: b.show(self.ID), Logger: log}),
 		tokens:    access.NewTokens(b, time.Now),
 		auditor:   access.NewAuditor(b, time.Now).WithLogger(log),
 		accounts:  events.NewAccounts(time.Now, log),

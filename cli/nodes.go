@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,8 +63,51 @@ func nodeRows(all []nodes.Status, now time.Time) [][]string {
 		}
 		rows[i] = []string{
 			oneLine(n.Host, 64), oneLine(n.Addr, 64), state, ago(n.SeenAt, now), ago(n.StartedAt, now),
-			oneLine(n.Version, 64), oneLine(strings.Join(n.Duties, " "), 200), n.ID,
+			oneLine(n.Version, 64), oneLine(dutiesText(n.Duties), 200), n.ID,
 		}
 	}
 	return rows
+}
+
+// dutiesText lists duties by name, and those that are numbered, such as
+// replies/7, together and in order: relay replies/0-2,7 sweep.
+func dutiesText(duties []string) string {
+	numbers := map[string][]int{}
+	for _, duty := range duties {
+		name, number, numbered := strings.Cut(duty, "/")
+		n, err := strconv.Atoi(number)
+		switch {
+		case !numbered:
+			numbers[name] = nil
+		case err != nil || n < 0:
+			numbers[duty] = nil
+		default:
+			numbers[name+"/"] = append(numbers[name+"/"], n)
+		}
+	}
+	words := slices.Sorted(maps.Keys(numbers))
+	for i, name := range words {
+		words[i] += ranges(numbers[name])
+	}
+	return strings.Join(words, " ")
+}
+
+// ranges writes numbers as in 0-2,7.
+func ranges(numbers []int) string {
+	slices.Sort(numbers)
+	var b strings.Builder
+	for i := 0; i < len(numbers); i++ {
+		first := numbers[i]
+		for i+1 < len(numbers) && numbers[i+1] == numbers[i]+1 {
+			i++
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, first)
+		if last := numbers[i]; last > first {
+			fmt.Fprintf(&b, "-%d", last)
+		}
+	}
+	return b.String()
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 const (
@@ -22,6 +23,9 @@ const (
 	pushTries = 4
 	// pushPause is the pause after the first try; it doubles.
 	pushPause = 300 * time.Millisecond
+	// cancelPatience is how long the server has to take in what a signal finds
+	// under way: the push itself, and then the cancel.
+	cancelPatience = 5 * time.Second
 	// defaultPushTimeout is beyond the longest that a job lives with the
 	// server's own defaults: an hour to be taken and an hour to run.
 	defaultPushTimeout = 3 * time.Hour
@@ -99,10 +103,10 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	if p.key == "" {
 		p.key = "push-" + rand.Text()
 	}
-	first, second, stop := interrupts(ctx)
+	first, second, stop := service.Interrupts(ctx)
 	defer stop()
 
-	j, err := p.send(first, agentapi.Push{Agent: agent, Message: message})
+	j, err := p.send(first, second, agentapi.Push{Agent: agent, Message: message})
 	if err != nil {
 		return refused(err)
 	}
@@ -114,21 +118,28 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 	if !p.wait {
 		return p.accepted(j)
 	}
-	fmt.Fprintf(p.err, "#%s sent to %s\n", j.Code, j.Agent)
+	if !j.Final() {
+		fmt.Fprintf(p.err, "#%s %s\n", j.Code, takenIn(j))
+	}
 	return p.follow(first, second, j)
 }
 
-// send pushes, and tries again while the server cannot take it.
-func (p *push) send(ctx context.Context, request agentapi.Push) (agentapi.Job, error) {
+// send pushes, and tries again while the server cannot take it. A push that is
+// on its way when first ends may still be answered, since only who knows the
+// job can cancel it.
+func (p *push) send(first, second context.Context, request agentapi.Push) (agentapi.Job, error) {
+	ctx, end := context.WithCancel(second)
+	defer end()
+	defer context.AfterFunc(first, func() { time.AfterFunc(cancelPatience, end) })()
 	pause := pushPause
 	for try := 1; ; try++ {
 		j, err := p.client.Push(ctx, request, agentapi.PushOptions{IdempotencyKey: p.key})
-		if err == nil || try == pushTries || !mayPass(err) || ctx.Err() != nil {
+		if err == nil || try == pushTries || !mayPass(err) || first.Err() != nil {
 			return j, err
 		}
 		select {
 		case <-time.After(pause):
-		case <-ctx.Done():
+		case <-first.Done():
 			return j, err
 		}
 		pause *= 2
@@ -157,6 +168,23 @@ func refused(err error) error {
 	return usage("refused: %s", text)
 }
 
+// takenIn says what a job waits for that the server has taken in and that is
+// not final.
+func takenIn(j agentapi.Job) string {
+	at := job.Job{Agent: j.Agent, Status: job.Status(j.Status), Approval: job.Approval(j.Approval)}
+	switch {
+	case at.Status != job.Queuing:
+		return "sent to " + j.Agent
+	case at.Approval != job.ApprovalWaiting:
+		return "queued for " + j.Agent
+	}
+	at.Num, _ = job.ParseCode(j.Code)
+	if j.DeadlineAt != nil {
+		at.DueAt = *j.DeadlineAt
+	}
+	return "needs an approval. " + job.Outlook(at)
+}
+
 // accepted tells of a job that is not waited for.
 func (p *push) accepted(j agentapi.Job) error {
 	if p.json {
@@ -167,6 +195,9 @@ func (p *push) accepted(j agentapi.Job) error {
 		return err
 	}
 	if !j.Final() {
+		if j.Approval == string(job.ApprovalWaiting) {
+			fmt.Fprintf(p.err, "#%s %s\n", j.Code, takenIn(j))
+		}
 		return nil
 	}
 	p.tell(j)
@@ -174,24 +205,25 @@ func (p *push) accepted(j agentapi.Job) error {
 }
 
 // follow shows the output until the job is final. When first ends, the job is
-// canceled; when second ends, nothing is waited for.
+// canceled; when second ends, nothing is waited for but the answer to that.
 func (p *push) follow(first, second context.Context, j agentapi.Job) error {
 	ctx, cancel := context.WithTimeout(second, p.timeout)
 	defer cancel()
-	canceling := make(chan struct{})
+	canceling := make(chan bool, 1)
 	go func() {
-		defer close(canceling)
 		select {
 		case <-first.Done():
-			p.cancel(ctx, j)
 		case <-ctx.Done():
 		}
+		canceling <- first.Err() != nil && p.cancel(ctx, j)
 	}()
-	defer func() { cancel(); <-canceling }()
-
 	final, err := p.show(ctx, j)
+	cancel()
+	canceled := <-canceling
 	switch {
 	case err == nil:
+	case second.Err() != nil && canceled:
+		return &exitError{code: exitNoAnswer, err: fmt.Errorf("#%s is asked to stop: left without waiting for what comes of it", j.Code)}
 	case second.Err() != nil:
 		return &exitError{code: exitNoAnswer, err: fmt.Errorf("#%s may still run: left without waiting for it", j.Code)}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -221,17 +253,18 @@ func (p *push) show(ctx context.Context, j agentapi.Job) (agentapi.Job, error) {
 	return final, errors.Join(err, shown.end(final))
 }
 
-// cancel asks for the job to be canceled after a Ctrl-C.
-func (p *push) cancel(ctx context.Context, j agentapi.Job) {
+// cancel asks for the job to be canceled after a Ctrl-C, and reports whether
+// the server has taken that in. The end of ctx does not keep it from asking.
+func (p *push) cancel(ctx context.Context, j agentapi.Job) bool {
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
+	defer end()
 	fmt.Fprintf(p.err, "\ncanceling #%s; Ctrl-C again leaves at once\n", j.Code)
 	_, _, err := p.client.Cancel(ctx, j.ID)
 	var problem *agentapi.Problem
-	switch {
-	case err == nil, ctx.Err() != nil:
-	case errors.As(err, &problem) && problem.Type == agentapi.ProblemJobFinal:
-	default:
+	if err != nil && (!errors.As(err, &problem) || problem.Type != agentapi.ProblemJobFinal) {
 		fmt.Fprintf(p.err, "cannot cancel #%s: %v\n", j.Code, err)
 	}
+	return err == nil
 }
 
 // tell says on standard error what became of the job.
@@ -239,6 +272,9 @@ func (p *push) tell(j agentapi.Job) {
 	text := j.Status
 	if j.Reason != "" {
 		text += " (" + j.Reason + ")"
+	}
+	if j.Reason == string(job.AgentOffline) {
+		text += ": " + j.Agent + " is offline"
 	}
 	if j.Result != nil && j.Result.ExitCode != nil && *j.Result.ExitCode != 0 {
 		text += fmt.Sprintf(", exit code %d", *j.Result.ExitCode)
@@ -263,59 +299,4 @@ func exitOf(j agentapi.Job) int {
 		return exitCanceled
 	}
 	return exitFailed
-}
-
-// overlap is how much of what was shown is looked for in the result, to go on
-// from there.
-const overlap = 256
-
-// liveText prints a job's output as it comes.
-type liveText struct {
-	w     io.Writer
-	quiet bool
-	shown bytes.Buffer
-}
-
-func (l *liveText) piece(piece agentapi.OutputPiece) error { return l.print(piece.Text) }
-
-func (l *liveText) print(text string) error {
-	if l.quiet || text == "" {
-		return nil
-	}
-	l.shown.WriteString(text)
-	_, err := io.WriteString(l.w, safeText(l.w, text))
-	return err
-}
-
-// end prints what the result has beyond the live output, and ends the last
-// line. The last words often come with the result alone, and an agent that
-// streams nothing has all of its output there.
-func (l *liveText) end(j agentapi.Job) error {
-	if j.Result != nil {
-		if err := l.print(rest(l.shown.String(), j.Result.Output)); err != nil {
-			return err
-		}
-	}
-	if l.shown.Len() == 0 || bytes.HasSuffix(l.shown.Bytes(), []byte("\n")) {
-		return nil
-	}
-	_, err := io.WriteString(l.w, "\n")
-	return err
-}
-
-// rest is what of the output was not shown. Where the middle of a long output
-// was dropped, it begins after the last words that were shown; an output that
-// has nothing to do with them is shown whole.
-func rest(shown, output string) string {
-	if more, ok := strings.CutPrefix(output, shown); ok {
-		return more
-	}
-	last := shown[max(0, len(shown)-overlap):]
-	if at := strings.LastIndex(output, last); at >= 0 {
-		return output[at+len(last):]
-	}
-	if !strings.HasSuffix(shown, "\n") {
-		output = "\n" + output
-	}
-	return output
 }

@@ -11,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/letserverrun/skadi/adapters"
 	"github.com/letserverrun/skadi/core/agentapi"
+	"github.com/letserverrun/skadi/core/job"
 )
 
 // fakeServer answers pushes as a test says.
@@ -22,10 +24,16 @@ type fakeServer struct {
 	// final is the job that the output stream ends with.
 	final  agentapi.Job
 	pieces []string
+	// taken is the answer to a push, unless it is nil.
+	taken *agentapi.Job
 	// failures is how many pushes are answered 503 first.
 	failures int
-	// hang keeps the output stream open.
-	hang bool
+	// hang keeps the output stream open, and running until it is closed.
+	hang    bool
+	running chan struct{}
+	// pushed is called when a push has come in, cancel answers a cancel.
+	pushed func()
+	cancel http.HandlerFunc
 
 	mu     sync.Mutex
 	pushes []agentapi.Push
@@ -39,6 +47,7 @@ func newFakeServer(t *testing.T) *fakeServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/jobs", f.push)
 	mux.HandleFunc("GET /v1/jobs/{id}/output", f.output)
+	mux.HandleFunc("POST /v1/jobs/{id}/cancel", func(w http.ResponseWriter, r *http.Request) { f.cancel(w, r) })
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(f.Close)
 	return f
@@ -52,6 +61,9 @@ func (f *fakeServer) push(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if f.pushed != nil {
+		f.pushed()
+	}
 	f.pushes = append(f.pushes, p)
 	f.keys = append(f.keys, r.Header.Get("Idempotency-Key"))
 	f.tokens = append(f.tokens, r.Header.Get("Authorization"))
@@ -64,6 +76,8 @@ func (f *fakeServer) push(w http.ResponseWriter, r *http.Request) {
 		problem(w, agentapi.Problem{Type: agentapi.ProblemNotAllowed, Title: "not allowed", Status: http.StatusForbidden, Rule: "may: [deploy *]"})
 	case p.Agent == "asleep":
 		answer(w, agentapi.Job{ID: "job-1", Code: "k7f3q2", Agent: "asleep", Status: "expired", Reason: "agent_offline"})
+	case f.taken != nil:
+		answer(w, *f.taken)
 	default:
 		answer(w, agentapi.Job{ID: "job-1", Code: "k7f3q2", Agent: p.Agent, Status: "queuing"})
 	}
@@ -75,10 +89,13 @@ func (f *fakeServer) output(w http.ResponseWriter, r *http.Request) {
 		data, _ := json.Marshal(agentapi.OutputPiece{Seq: int64(i + 1), Text: text})
 		fmt.Fprintf(w, "event: output\nid: %d\ndata: %s\n\n", i+1, data)
 	}
-	if f.hang {
+	if f.hang || f.running != nil {
 		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-		return
+		select {
+		case <-f.running:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	data, _ := json.Marshal(f.final)
 	fmt.Fprintf(w, "event: job\ndata: %s\n\n", data)
@@ -125,7 +142,7 @@ func TestPushExitCodes(t *testing.T) {
 		{name: "canceled", status: agentapi.Job{Status: "canceled"}, code: 4, stderr: "canceled"},
 		{name: "unknown agent", agent: "nobody", code: 2, stderr: "refused: there is no agent"},
 		{name: "not allowed", agent: "secret", code: 2, stderr: "may: [deploy *]"},
-		{name: "offline, unwatched", agent: "asleep", flags: []string{"--wait=false"}, code: 3, stdout: "k7f3q2\n", stderr: "expired (agent_offline)"},
+		{name: "offline, unwatched", agent: "asleep", flags: []string{"--wait=false"}, code: 3, stdout: "k7f3q2\n", stderr: "expired (agent_offline): asleep is offline\n"},
 		{name: "unwatched", flags: []string{"--wait=false"}, code: 0, stdout: "k7f3q2\n"},
 	}
 	for _, tt := range tests {
@@ -145,6 +162,43 @@ func TestPushExitCodes(t *testing.T) {
 			}
 			if f.pushes[0] != (agentapi.Push{Agent: agent, Message: "deploy v1"}) {
 				t.Errorf("pushed %+v", f.pushes[0])
+			}
+		})
+	}
+}
+
+func TestPushSaysWhatIsWaitedFor(t *testing.T) {
+	due := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	code := job.EncodeCode(7)
+	tests := []struct {
+		name      string
+		job       agentapi.Job
+		watched   string // with --wait
+		unwatched string
+	}{
+		{"the agent", agentapi.Job{Status: "queuing", DeadlineAt: &due}, "#" + code + " queued for web-1\n", ""},
+		{
+			"an approval",
+			agentapi.Job{Status: "queuing", Approval: "waiting", DeadlineAt: &due},
+			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
+			"#" + code + " needs an approval. It waits for somebody else's `approve " + code + "` until 2026-05-04 03:02:01 UTC.\n",
+		},
+		{"an approval that was given", agentapi.Job{Status: "queuing", Approval: "granted"}, "#" + code + " queued for web-1\n", ""},
+		{"its end", agentapi.Job{Status: "sent", Approval: "granted"}, "#" + code + " sent to web-1\n", ""},
+		{"nothing", agentapi.Job{Status: "succeeded"}, "", "#" + code + " succeeded\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFakeServer(t)
+			tt.job.ID, tt.job.Code, tt.job.Agent = "job-1", code, "web-1"
+			f.taken, f.final.Code = &tt.job, code
+			t.Setenv("SKADI_TOKEN", "skd_x")
+			_, _, stderr := skadi(t, "push", "--wait", "--server", f.URL, "web-1", "status")
+			if want := tt.watched + "#" + code + " succeeded\n"; stderr != want {
+				t.Errorf("with --wait %q, want %q", stderr, want)
+			}
+			if _, _, stderr := skadi(t, "push", "--server", f.URL, "web-1", "status"); stderr != tt.unwatched {
+				t.Errorf("without --wait %q, want %q", stderr, tt.unwatched)
 			}
 		})
 	}

@@ -52,7 +52,7 @@ the server waits for it, and /readyz answers 503.`,
 
 func serve(ctx context.Context, cfg *config.Config, adapters map[string]chat.Factory, r *reloader) (err error) {
 	log := r.log
-	first, second, stop := interrupts(ctx)
+	first, second, stop := service.Interrupts(ctx)
 	defer stop()
 	// From here on a SIGHUP ends nothing; it waits until there is a node.
 	hangups, quiet := hangups()
@@ -178,7 +178,7 @@ func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (l *li
 	if l.main, err = httpapi.Listen(ctx, lc); err != nil || cfg.Metrics.Listen == "" {
 		return l, err
 	}
-	lc.Addr = cfg.Metrics.Listen
+	lc.Addr, lc.Setting = cfg.Metrics.Listen, "metrics.listen in the config"
 	if l.metrics, err = httpapi.Listen(ctx, lc); err != nil {
 		return nil, joined(fmt.Errorf("metrics: %w", err), l.main.Close)
 	}

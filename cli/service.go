@@ -37,7 +37,7 @@ func serviceInstall() *cobra.Command {
 		Long: `Writes a unit for systemd that runs "skadi serve" without privileges: it may write
 to /var/lib/skadi alone, so store.path belongs there. Without --user systemd makes a
 user for it, who has to be able to read the config and the files it refers to. The
-config is checked first. Nothing is started: "systemctl start skadi" does that, and
+config is checked first: what the unit would keep it from is refused. Nothing is started: "systemctl start skadi" does that, and
 "systemctl reload skadi" has it read its config again.
 
 On Windows it makes a service that starts with the system, and again if it fails;
@@ -54,12 +54,18 @@ log. --writable is systemd's. "net start skadi" starts it.`,
 			if file, err = filepath.Abs(file); err != nil {
 				return err
 			}
-			u.Args = []string{"serve", "-c", file}
-			if show {
-				return u.Print(c.OutOrStdout())
-			}
-			if _, err := config.Load(file); err != nil {
+			u.Args, u.Config = []string{"serve", "-c", file}, file
+			cfg, err := config.Load(file)
+			switch _, missing := os.Stat(file); {
+			case err == nil:
+				u.Keeps = keeps(cfg)
+			case !show:
 				return err
+			case missing == nil: // else it is for another machine
+				fmt.Fprintf(c.ErrOrStderr(), "the unit is not held against the config: %v\n", err)
+			}
+			if show {
+				return u.Print(c.OutOrStdout(), c.ErrOrStderr())
 			}
 			if err := u.Install(c.Context()); err != nil {
 				return err
@@ -79,6 +85,15 @@ log. --writable is systemd's. "net start skadi" starts it.`,
 	f.BoolVar(&show, "print", false, "print the unit and install nothing")
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// keeps are the folders that the config has the server write to, by the key that
+// names each.
+func keeps(cfg *config.Config) map[string]string {
+	if cfg.Store.Driver != config.SQLite {
+		return nil
+	}
+	return map[string]string{"store.path": filepath.Dir(cfg.Store.Path)}
 }
 
 func serviceUninstall() *cobra.Command {

@@ -20,6 +20,7 @@ import (
 	"github.com/letserverrun/skadi/core/store/mysql"
 	"github.com/letserverrun/skadi/core/store/sqlite"
 	"github.com/letserverrun/skadi/core/store/storecopy"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 func storeCommand() *cobra.Command {
@@ -90,7 +91,7 @@ func (s *storeCopying) run(ctx context.Context) (err error) {
 	if from.same(to) {
 		return usage("--from and --to name the same database, %s", from)
 	}
-	ctx, _, stop := interrupts(ctx)
+	ctx, _, stop := service.Interrupts(ctx)
 	defer stop()
 	if err := from.readable(ctx); err != nil {
 		return err
@@ -196,6 +197,9 @@ func (p place) same(q place) bool {
 // readable refuses a source that is not there or not up to date: it is not
 // for a copy to change it.
 func (p place) readable(ctx context.Context) error {
+	if !p.exists() {
+		return usage("there is no database at %s to copy: name another with --from", p)
+	}
 	s, err := p.schema(ctx)
 	if err != nil {
 		return err

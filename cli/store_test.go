@@ -124,7 +124,7 @@ func TestCopyRefusesOneDatabase(t *testing.T) {
 	}
 	for args, says := range map[string]string{
 		"--from sqlite:" + file + " --to sqlite:" + file:              "the same database",
-		"--from sqlite:" + file + ".none --to sqlite:" + file:         "no database at",
+		"--from sqlite:" + file + ".none --to sqlite:" + file:         "to copy: name another with --from",
 		"--from sqlite:" + file + " --to mysql:u@tcp(127.0.0.1:1)/db": "cannot be reached",
 	} {
 		var out, errs bytes.Buffer

@@ -18,6 +18,8 @@ func tokensCommand() *cobra.Command {
 		Short: "Create, list and revoke API tokens",
 		Long: `Tokens open the HTTP API. These commands work on the database itself, so the
 first token needs no server; a running one knows of a change within a second.
+Without -c and --data that is the database of the skadi.yaml that is here, as for
+"skadi serve", or else of "skadi up", if there is one.
 
 Roles: admin does everything, push sends what the access rules allow its
 principal token:NAME, read sees jobs, agents and events. The tokens of agents
@@ -60,6 +62,7 @@ func tokensCreate(db *database) *cobra.Command {
 			if err := o.audit(c.Context(), "token.create", args[0]); err != nil {
 				return err
 			}
+			o.tellToken(c.ErrOrStderr(), args[0])
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]string{"name": args[0], "role": role, "token": token.Reveal()})
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/letserverrun/skadi/config"
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/httpapi"
+	"github.com/letserverrun/skadi/internal/service"
 )
 
 // drainTimeout is how long a running job may go on after Ctrl-C. It is longer
@@ -84,7 +85,7 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 
-	first, second, stop := interrupts(ctx)
+	first, second, stop := service.Interrupts(ctx)
 	defer stop()
 	server, err := u.listenOn(first, cfg, log)
 	if err != nil {
@@ -131,7 +132,7 @@ func (u *up) run(ctx context.Context) (err error) {
 	}
 
 	if term.Interactive() {
-		u.welcome(server)
+		u.welcome(server, dir)
 	}
 	receiving, endReceiving := context.WithCancel(first)
 	received := make(chan struct{})
@@ -185,6 +186,9 @@ func openLog(path string) (log *slog.Logger, closeLog func(), err error) {
 // free port; one that was asked for is not.
 func (u *up) listenOn(ctx context.Context, cfg *config.Config, log *slog.Logger) (*httpapi.Server, error) {
 	lc := listenConfig(cfg, log)
+	if u.listen != "" || u.config == "" {
+		lc.Setting = "--listen"
+	}
 	server, err := httpapi.Listen(ctx, lc)
 	if err == nil || u.listenGiven {
 		return server, err
@@ -203,7 +207,11 @@ func (u *up) listenOn(ctx context.Context, cfg *config.Config, log *slog.Logger)
 }
 
 // welcome says what to type and where the API is.
-func (u *up) welcome(server *httpapi.Server) {
+func (u *up) welcome(server *httpapi.Server, dir string) {
 	fmt.Fprintf(u.out, "Skadi is up. Type %q, or %q to see what else there is; Ctrl-C ends.\n", "local hello Ada", "help")
-	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), (&database{config: u.config, data: u.data}).flag())
+	db := &database{config: u.config, data: u.data}
+	if db.assumed() {
+		db.data = dir // the file that is here names another
+	}
+	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), db.flag())
 }

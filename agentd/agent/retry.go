@@ -51,7 +51,7 @@ func (t *trouble) failed(err error) time.Duration {
 			wait = max(wait, conflictRetry)
 			level, hint = t.a.log.Error, "another process uses this agent's token: give each server an agent of its own, or wait a minute if the state folder was lost"
 		case http.StatusNotFound:
-			level, hint = t.a.log.Error, "is the server's address right?"
+			level = t.a.log.Error // which asks whether the address is right
 		}
 	}
 	if now := time.Now(); text != t.said || now.Sub(t.saidAt) >= repeatLog {

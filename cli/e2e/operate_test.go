@@ -28,7 +28,7 @@ func TestPush(t *testing.T) {
 	if r.stdout != "Hello, Ada!\n" {
 		t.Errorf("stdout %q", r.stdout)
 	}
-	contains(t, r.stderr, "sent to local", "succeeded")
+	contains(t, r.stderr, "queued for local", "succeeded")
 
 	r = push("--wait", "local", "countdown 2").expect(t, 0)
 	if r.stdout != "2\n1\ndone\n" {
@@ -44,7 +44,7 @@ func TestPush(t *testing.T) {
 
 	skadi(t, "agents", "create", "asleep", "--data", data).expect(t, 0)
 	r = push("--wait", "asleep", "wake up").expect(t, 3)
-	contains(t, r.stderr, "expired (agent_offline)")
+	contains(t, r.stderr, "expired (agent_offline): asleep is offline")
 
 	var j agentapi.Job
 	decode(t, push("--wait", "--json", "local", "hello", "Grace").expect(t, 0).stdout, &j)
@@ -72,6 +72,7 @@ func TestPushCancels(t *testing.T) {
 		p := start(t, []string{"SKADI_TOKEN=" + token}, "skadi", "push", "--wait", "--server", url, "local", "countdown", "600")
 		p.sees("600\n")
 		p.signal(s)
+		p.signal(s) // as GNU timeout does, and who hands a Ctrl-C on
 		code, out := p.ends()
 		if code != 4 {
 			t.Errorf("%s: exit code %d:\n%s", s, code, out)

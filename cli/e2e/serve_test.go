@@ -54,6 +54,11 @@ func TestServe(t *testing.T) {
 	code := regexp.MustCompile(`r-[0-9a-z]{8}`).FindString(r.stderr)
 	contains(t, skadi(t, "jobs", "why", code, "-c", file).expect(t, 0).stdout, code, "token:ci", "refused")
 
+	// What it does alone is told from outside as it tells it itself.
+	eventually(t, "the list of nodes names its duties", func() bool {
+		return strings.Contains(skadi(t, "nodes", "-c", file).expect(t, 0).stdout, "relay replies retention sweep")
+	})
+
 	// A poll that waits is answered when the server stops.
 	polled := make(chan error, 1)
 	go func() {
@@ -81,6 +86,25 @@ func TestServe(t *testing.T) {
 			t.Error("the log shows a token")
 		}
 	}
+}
+
+// TestJobsThatWaitForApproval: the commands say so as the chat does.
+func TestJobsThatWaitForApproval(t *testing.T) {
+	t.Parallel()
+	_, url, file := startServe(t, "access: {rules: [{who: [\"token:ci\"], agents: [web-1], may: [deploy], approval: [\"token:boss\"]}]}\n")
+	ci := token(t, "tokens", "create", "ci", "--role", "push", "-c", file)
+	agent := token(t, "agents", "create", "web-1", "-c", file)
+	if status := poll(t, url, agent); status != http.StatusOK {
+		t.Fatalf("the agent's poll: %d", status)
+	}
+	r := skadiIn(t, "", []string{"SKADI_SERVER=" + url, "SKADI_TOKEN=" + ci}, "push", "web-1", "deploy").expect(t, 0)
+	code := strings.TrimSpace(r.stdout)
+	waits := "It waits for somebody else's `approve " + code + "` until "
+	contains(t, r.stderr, "#"+code+" needs an approval. "+waits)
+	contains(t, skadi(t, "jobs", "-c", file).expect(t, 0).stdout, "queuing, waiting for approval")
+	contains(t, skadi(t, "jobs", "show", code, "-c", file).expect(t, 0).stdout, "queuing, waiting for approval", waits)
+	contains(t, skadi(t, "jobs", "why", code, "-c", file).expect(t, 0).stdout, "It needs an approval.", waits)
+	contains(t, skadi(t, "jobs", "why", code, "--json", "-c", file).expect(t, 0).stdout, `"next": "`+waits)
 }
 
 func TestServeShowsMetricsElsewhere(t *testing.T) {

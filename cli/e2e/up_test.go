@@ -127,9 +127,23 @@ func TestUpLeavesWhatOthersRun(t *testing.T) {
 
 func TestUpStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	stops := map[string]func(*terminal){
-		"by Ctrl-C": func(c *terminal) { c.presses(ctrlC) },
-		"by signal": func(c *terminal) { c.signal(syscall.SIGTERM) },
+	ctrlC := func(_ *testing.T, c *terminal) { c.presses(ctrlC) }
+	stops := map[string]struct{ first, second func(*testing.T, *terminal) }{
+		"by Ctrl-C": {ctrlC, ctrlC},
+		"by signal": {
+			func(_ *testing.T, c *terminal) { c.signal(syscall.SIGTERM) },
+			func(t *testing.T, c *terminal) { // once that is not taken for the first one
+				eventually(t, "a second signal ends it", func() bool {
+					_ = c.cmd.Process.Signal(syscall.SIGTERM)
+					select {
+					case <-c.done:
+						return true
+					default:
+						return false
+					}
+				})
+			},
+		},
 	}
 	for name, stop := range stops {
 		t.Run(name, func(t *testing.T) {
@@ -138,9 +152,9 @@ func TestUpStopsAtOnce(t *testing.T) {
 			c, _ := startUp(t, data)
 			c.types("local countdown 600")
 			c.sees("│ 600")
-			stop(c)
+			stop.first(t, c)
 			c.sees("still running, and waited for: #")
-			stop(c)
+			stop.second(t, c)
 			code, out := c.ends()
 			if code != 1 {
 				t.Fatalf("exit code %d:\n%s", code, out)
@@ -149,7 +163,7 @@ func TestUpStopsAtOnce(t *testing.T) {
 			// The next start reports what it interrupted, and does not run it again.
 			again, _ := startUp(t, data)
 			again.sees("interrupted")
-			again.presses(ctrlC)
+			ctrlC(t, again)
 			again.ends()
 			if jobs := listJobs(t, data); len(jobs) != 1 || jobs[0].Status != "failed" || jobs[0].Reason != "interrupted" {
 				t.Errorf("jobs: %+v", jobs)
@@ -174,7 +188,7 @@ func TestUpPortTaken(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	r := skadiIn(t, "local hello Ada\n", nil, "up", "--data", t.TempDir(), "--listen", l.Addr().String()).expect(t, 1)
-	contains(t, r.stderr, l.Addr().String(), "taken")
+	contains(t, r.stderr, l.Addr().String(), "taken", "with --listen")
 
 	// The default address is not insisted on. Somebody else who has it may
 	// leave it again before the server is there; then it is ours to hold.

@@ -13,8 +13,8 @@ import (
 var ErrPlainHTTP = errors.New("http:// is only for a server on this machine")
 
 // CheckServer parses a server's address as the Client takes it: https, or http
-// to a loopback address, with an optional path and nothing else. It looks
-// nothing up: besides literal addresses only the name localhost is loopback.
+// to a loopback address, with an optional path, which is not one of a call, and
+// nothing else. It looks nothing up: besides literal addresses only the name localhost is loopback.
 func CheckServer(address string) (*url.URL, error) {
 	if strings.TrimSpace(address) == "" {
 		return nil, errors.New("the server's address is empty; write it like https://skadi.example.com")
@@ -35,6 +35,9 @@ func CheckServer(address string) (*url.URL, error) {
 		return nil, fmt.Errorf("the server's address %q: %w, since it would show the token to the network; use https://", address, ErrPlainHTTP)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
+	if before, found := strings.CutSuffix(u.Path, "/v1"); found || strings.Contains(before, "/v1/") {
+		return nil, fmt.Errorf("the server's address %q must end before /v1, which every call adds to it", address)
+	}
 	return u, nil
 }
 

@@ -198,12 +198,31 @@ func (c *Client) problem(res *http.Response) *Problem {
 		p.Title = "the server redirects elsewhere"
 		p.Detail = fmt.Sprintf("the server at %s redirects (%d) and the token does not follow; use its final address", c.base, res.StatusCode)
 	}
+	switch {
+	case c.base.Scheme == "http" && res.StatusCode == http.StatusBadRequest && wantsTLS(data):
+		p.Detail = fmt.Sprintf("the server at %s speaks https: write https://%s", c.base, c.base.Host+c.base.Path)
+	case res.StatusCode == http.StatusNotFound && (p.Type == "about:blank" || p.Type == ProblemNotFound):
+		at := *res.Request.URL
+		at.RawQuery = ""
+		p.Detail = fmt.Sprintf("the server answered 404 Not Found to %s %s: is its address right?", res.Request.Method, &at)
+	}
 	// A proxy's error page may repeat the request's headers.
 	token := *c.token.Load()
 	p.Title = strings.ReplaceAll(p.Title, token, "<token>")
 	p.Detail = strings.ReplaceAll(p.Detail, token, "<token>")
 	p.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now)
 	return p
+}
+
+// wantsTLS reports whether the answer to a call over plain HTTP is what servers
+// written in Go, nginx or Apache say to that where they expect TLS.
+func wantsTLS(body []byte) bool {
+	for _, said := range []string{"HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"} {
+		if bytes.Contains(body, []byte(said)) {
+			return true
+		}
+	}
+	return false
 }
 
 // plainDetail is the text of an error that is no problem+json, such as a

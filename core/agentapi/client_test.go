@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -56,6 +57,10 @@ func TestCheckServer(t *testing.T) {
 		{"https://skadi.example.com/?x=1", "", "must end after its path"},
 		{"https://skadi.example.com/#x", "", "must end after its path"},
 		{"https://[::1", "", "is not a URL"},
+		{"http://127.0.0.1:8080/v1", "", "must end before /v1"},
+		{"https://skadi.example.com/skadi/v1/", "", "must end before /v1"},
+		{"https://skadi.example.com/v1/jobs", "", "must end before /v1"},
+		{"https://skadi.example.com/v1x", "https://skadi.example.com/v1x", ""},
 	} {
 		u, err := agentapi.CheckServer(tc.in)
 		if tc.err != "" {
@@ -286,6 +291,40 @@ func TestProblems(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), token) {
 				t.Errorf("the error shows the token: %v", err)
+			}
+		})
+	}
+}
+
+// TestAddressesThatAreNotRight wants the error to say how to mend it.
+func TestAddressesThatAreNotRight(t *testing.T) {
+	t.Parallel()
+	nowhere := http.NewServeMux()
+	nowhere.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"type":"/problems/not-found","title":"There is nothing at this path","status":404,"detail":"GET /openapi.yaml lists every call"}`)
+	})
+	plain, secure := httptest.NewServer(nowhere), httptest.NewUnstartedServer(nowhere)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	secure.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	https := secure.URL
+	for name, tc := range map[string]struct{ server, want string }{
+		"https is spoken there":  {strings.Replace(https, "https", "http", 1), "speaks https: write " + https},
+		"nothing is there":       {plain.URL + "/api", "404 Not Found to GET " + plain.URL + "/api/v1/jobs: is its address right?"},
+		"somebody else is there": {plain.URL + "/else", "404 Not Found to GET " + plain.URL + "/else/v1/jobs: is its address right?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := agentapi.NewClient(agentapi.ClientConfig{Server: tc.server, Token: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.CloseIdle)
+			if _, err := c.Jobs(t.Context(), agentapi.JobFilter{Agent: "web-1"}); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v\nlacks %q", err, tc.want)
 			}
 		})
 	}

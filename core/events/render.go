@@ -131,8 +131,9 @@ func (s shown) note() string {
 		if awaited(e, j) {
 			return "It waits for somebody to approve it."
 		}
+		j.Approval = job.NoApproval // it is given by now
 	}
-	return job.Explain(e, j.Agent)
+	return job.Explain(e, j)
 }
 
 // elapsed is how long the command has run, or ran; 0 if it never did.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,6 +29,9 @@ const (
 type ListenConfig struct {
 	// Addr is host:port; port 0 takes a free one.
 	Addr string
+	// Setting is where Addr comes from, as errors name it; "" means listen in
+	// the config.
+	Setting string
 	// Cert and Key are PEM files. They are read again when they change.
 	// Without them the server speaks plain HTTP, which is allowed on loopback
 	// and behind TrustedProxies alone.
@@ -79,7 +83,7 @@ func Listen(ctx context.Context, cfg ListenConfig) (*Server, error) {
 	var err error
 	s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
-		return nil, listenError(cfg.Addr, err)
+		return nil, listenError(cfg, err)
 	}
 	if s.tls == nil && len(cfg.TrustedProxies) == 0 && !isLoopback(s.listener.Addr()) {
 		_ = s.listener.Close()
@@ -90,17 +94,18 @@ func Listen(ctx context.Context, cfg ListenConfig) (*Server, error) {
 }
 
 // listenError says which address failed and what to do about it.
-func listenError(addr string, err error) error {
+func listenError(cfg ListenConfig, err error) error {
+	addr, setting := cfg.Addr, cmp.Or(cfg.Setting, "listen in the config")
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listen: %s is taken by another program, or by another Skadi: "+
-			"stop that one, or choose another address with listen in the config: %w", addr, err)
+			"stop that one, or choose another address with %s: %w", addr, setting, err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listen: %s may not be used by this user: ports below 1024 need a privilege; "+
-			"choose another address with listen in the config: %w", addr, err)
+			"choose another address with %s: %w", addr, setting, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("listen: %s is no address of this machine; "+
-			"choose another with listen in the config: %w", addr, err)
+			"choose another with %s: %w", addr, setting, err)
 	}
 	return fmt.Errorf("listen: cannot use %q, which must be host:port as in 127.0.0.1:8080: %w", addr, err)
 }

@@ -63,7 +63,8 @@ func TestListenRefuses(t *testing.T) {
 		cfg  ListenConfig
 		want []string
 	}{
-		{"a taken port", ListenConfig{Addr: taken.Addr().String()}, []string{taken.Addr().String(), "is taken", "listen in the config"}},
+		{"a taken port", ListenConfig{Addr: taken.Addr().String()}, []string{taken.Addr().String(), "is taken", "with listen in the config"}},
+		{"a taken port of a flag", ListenConfig{Addr: taken.Addr().String(), Setting: "--listen"}, []string{"is taken", "with --listen"}},
 		{"no address", ListenConfig{Addr: "nonsense"}, []string{`"nonsense"`, "host:port"}},
 		{"an address of another machine", ListenConfig{Addr: "192.0.2.1:0"}, []string{"192.0.2.1", "no address of this machine"}},
 		{"plain HTTP to the world", ListenConfig{Addr: ":0"}, []string{"plain HTTP", "tls.cert", "trusted_proxies", "127.0.0.1"}},

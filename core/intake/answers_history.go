@@ -46,7 +46,11 @@ func historyText(j job.Job, events []job.Event, times job.Times) string {
 		m.add(r.At, "%s", text)
 	}
 	slices.SortStableFunc(m, func(x, y momentLine) int { return x.at.Compare(y.at) })
-	return jobTitle(j) + "\n" + m.String() + outlook(j)
+	text := jobTitle(j) + "\n" + m.String()
+	if next := job.Outlook(j); next != "" {
+		text += "\n" + next
+	}
+	return text
 }
 
 func accepted(m *moments, j job.Job) {
@@ -59,13 +63,6 @@ func accepted(m *moments, j job.Job) {
 		where = " in " + w
 	}
 	m.add(j.CreatedAt, "Accepted from %s%s.", from, where)
-	switch j.Approval {
-	case job.NoApproval:
-	case job.ApprovalWaiting:
-		m.add(j.CreatedAt, "It needs an approval.")
-	default:
-		m.add(j.CreatedAt, "It needed an approval.")
-	}
 }
 
 // tell adds what one event says that the lines around it do not.
@@ -81,10 +78,8 @@ func tell(m *moments, j job.Job, e job.Event) {
 			m.add(e.At, "%s said: %s", orSkadi(e.By), oneLine(e.Text, maxLateOutput))
 		}
 	case job.EventJobStatus:
-		text := job.Explain(e, j.Agent)
+		text := job.Explain(e, j)
 		switch {
-		case e.Status == job.Queuing && j.Approval != job.NoApproval:
-			return // it waits for somebody else first
 		case e.Status == job.Sent && j.Attempt > 1:
 			text += fmt.Sprintf(" It had been offered %d times.", j.Attempt)
 		case e.Status.Final() && j.Result != nil && j.Result.ExitCode != nil && e.Status != job.Expired:
@@ -101,21 +96,6 @@ func orSkadi(who string) string {
 		return "Skadi"
 	}
 	return who
-}
-
-// outlook says what a job that is not final waits for, and until when.
-func outlook(j job.Job) string {
-	if j.Status.Final() || j.DueAt.IsZero() {
-		return ""
-	}
-	until := moment(j.DueAt)
-	switch {
-	case j.Approval == job.ApprovalWaiting:
-		return fmt.Sprintf("\nIt waits for somebody else's `approve %s` until %s.", j.Code(), until)
-	case j.Status == job.Queuing:
-		return fmt.Sprintf("\n%s has until %s to take it.", j.Agent, until)
-	}
-	return fmt.Sprintf("\nIt expires at %s unless %s reports before.", until, j.Agent)
 }
 
 // String writes a line for each moment, under its date.

@@ -5,15 +5,22 @@ import (
 	"time"
 )
 
-// Explain says in one sentence what an event of a job means, for people.
+// Explain says in one sentence what an event of the job means, for people.
 // It is empty for an event that is not about a status.
-func Explain(e Event, agent string) string {
+func Explain(e Event, j Job) string {
 	if e.Kind != EventJobStatus {
 		return ""
 	}
+	agent := j.Agent
 	switch e.Status {
 	case Queuing:
-		return "Waiting for " + agent + " to take it."
+		switch j.Approval {
+		case NoApproval:
+			return "Waiting for " + agent + " to take it."
+		case ApprovalWaiting:
+			return "It needs an approval."
+		}
+		return "It needed an approval."
 	case Sent:
 		return agent + " is running it."
 	case Succeeded:
@@ -27,6 +34,24 @@ func Explain(e Event, agent string) string {
 	}
 	return ""
 }
+
+// Outlook says in one sentence what a job that is not final waits for, and until
+// when. It is empty for others.
+func Outlook(j Job) string {
+	if j.Status.Final() || j.DueAt.IsZero() {
+		return ""
+	}
+	until := moment(j.DueAt)
+	switch {
+	case j.Approval == ApprovalWaiting:
+		return fmt.Sprintf("It waits for somebody else's `approve %s` until %s.", j.Code(), until)
+	case j.Status == Queuing:
+		return fmt.Sprintf("%s has until %s to take it.", j.Agent, until)
+	}
+	return fmt.Sprintf("It expires at %s unless %s reports before.", until, j.Agent)
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 func explainFailure(r Reason, agent string) string {
 	switch r {
@@ -58,7 +83,7 @@ func explainExpiry(e Event, agent string) string {
 			return "Not run: " + agent + " has never checked in. Is its daemon installed and started?"
 		}
 		return fmt.Sprintf("Not run: %s has been offline for %s, since %s.", agent,
-			Ago(e.At.Sub(e.AgentSeenAt)), e.AgentSeenAt.UTC().Format("2006-01-02 15:04:05 MST"))
+			Ago(e.At.Sub(e.AgentSeenAt)), moment(e.AgentSeenAt))
 	case NotTaken:
 		return "Not run: " + agent + " was online but did not take it in time."
 	case ApprovalTimeout:

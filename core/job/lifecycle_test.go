@@ -101,7 +101,7 @@ func TestArrows(t *testing.T) {
 			require.Equal(t, c.Job.Status, e.Status)
 			require.Equal(t, conv, e.Conversation)
 			require.Equal(t, c.Job.Status.Final(), !c.Job.FinishedAt.IsZero())
-			require.NotEmpty(t, Explain(e, "web-1"))
+			require.NotEmpty(t, Explain(e, Job{Agent: "web-1"}))
 		})
 	}
 	for _, a := range Arrows() {

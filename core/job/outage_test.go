@@ -20,7 +20,7 @@ func TestOfflineAgent(t *testing.T) {
 	history, err := b.History(b.ctx, at.Space, at.ID)
 	require.NoError(t, err)
 	require.False(t, history[1].AgentSeenAt.IsZero())
-	require.Contains(t, job.Explain(history[1], "web-1"), "offline for 3 min")
+	require.Contains(t, job.Explain(history[1], job.Job{Agent: "web-1"}), "offline for 3 min")
 }
 
 func TestNotTaken(t *testing.T) {

@@ -25,7 +25,10 @@ type RegistryConfig struct {
 	Self Node
 	// Lease is the store's leases with this node's ID as their holder, for
 	// Leaser to hand out; nil if nobody asks for it.
-	Lease  chat.Leaser
+	Lease chat.Leaser
+	// Show writes to the store, for AliveFor, which leases this node holds; nil
+	// if they stand there anyway.
+	Show   func(ctx context.Context, names []string) error
 	Logger *slog.Logger
 }
 
@@ -35,6 +38,7 @@ type Registry struct {
 	store  Store
 	self   Node
 	leases *leaser
+	show   func(ctx context.Context, names []string) error
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -49,7 +53,7 @@ func NewRegistry(c RegistryConfig) *Registry {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	leases := &leaser{Leaser: c.Lease, now: time.Now, until: map[string]time.Time{}}
-	return &Registry{store: c.Store, self: c.Self, leases: leases, log: c.Logger}
+	return &Registry{store: c.Store, self: c.Self, leases: leases, show: c.Show, log: c.Logger}
 }
 
 // Self is this node.
@@ -79,6 +83,11 @@ func (r *Registry) beat(ctx context.Context, pruned *time.Time) error {
 	defer cancel()
 	if err := r.store.SaveNode(ctx, r.self); err != nil {
 		return err
+	}
+	if names := r.leases.held(); r.show != nil && len(names) > 0 {
+		if err := r.show(ctx, names); err != nil {
+			return err
+		}
 	}
 	known, now, err := r.list(ctx)
 	if err != nil {

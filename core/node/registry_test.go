@@ -218,6 +218,34 @@ func TestDutiesOfARegistry(t *testing.T) {
 	})
 }
 
+// TestDutiesAreShown: what stands in no database is written there at each beat.
+func TestDutiesAreShown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		shown := make(chan []string, 1)
+		r := NewRegistry(RegistryConfig{
+			Store: newMemory(), Self: Node{ID: "a"}, Lease: newLeases().of("a"),
+			Show: func(_ context.Context, names []string) error {
+				shown <- names
+				return nil
+			},
+		})
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		pass(time.Second) // the first beat has nothing to show
+		for _, name := range []string{"sweep", "relay"} {
+			_, _, err := r.Leaser().Acquire(ctx, name, time.Minute)
+			require.NoError(t, err)
+		}
+		require.Empty(t, shown)
+		pass(heartbeat)
+		require.Equal(t, []string{"relay", "sweep"}, <-shown)
+		stop()
+		require.NoError(t, <-done)
+	})
+}
+
 func TestSelf(t *testing.T) {
 	t.Parallel()
 	a, err := Self("127.0.0.1:8080", "v1.2.3", time.Now())

@@ -72,11 +72,19 @@ func (u Unit) Install(ctx context.Context) error {
 		}
 		return u.installSCM()
 	}
-	m, err := u.manager()
-	if err != nil {
+	if _, err := u.manager(); err != nil {
 		return err
 	}
 	if err := u.fit(ctx); err != nil {
+		return err
+	}
+	if runtime.GOOS == "linux" {
+		if err := u.reach(); err != nil {
+			return err
+		}
+	}
+	m, err := u.manager() // with what fit has made of it
+	if err != nil {
 		return err
 	}
 	if file := u.file(); file != "" && exists(file) {
@@ -96,15 +104,13 @@ func (u *Unit) fit(ctx context.Context) error {
 	if u.Unconfined && len(u.Writable) > 0 {
 		return errors.New("--unconfined lets it write wherever its user may: leave out --writable")
 	}
-	for i, dir := range u.Writable {
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return err
+	if err := u.absolute(); err != nil {
+		return err
+	}
+	for _, dir := range u.Writable {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("--writable: there is no folder %s, and the service would not start without it: make it first", dir)
 		}
-		if info, err := os.Stat(abs); err != nil || !info.IsDir() {
-			return fmt.Errorf("--writable: there is no folder %s, and the service would not start without it: make it first", abs)
-		}
-		u.Writable[i] = abs
 	}
 	// The program id knows users that are in no file, of LDAP for example.
 	if id, err := exec.LookPath("id"); err == nil && u.User != "" {

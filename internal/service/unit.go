@@ -17,6 +17,10 @@ type Unit struct {
 	// Program and Args are run.
 	Program string
 	Args    []string
+	// Config is the file that it reads, and Keeps the folders that this has it
+	// write to, by the setting that names each.
+	Config string
+	Keeps  map[string]string
 	// User runs it; without one systemd makes a user for it alone, and Windows
 	// takes LocalSystem.
 	User string
@@ -54,12 +58,20 @@ var alone = []string{
 	"SystemCallFilter=@system-service", "SystemCallFilter=~@privileged", "SystemCallErrorNumber=EPERM",
 }
 
-// Print writes the unit for systemd, on systems that may have it.
-func (u Unit) Print(w io.Writer) error { return u.printFor(runtime.GOOS, w) }
+// Print writes the unit for systemd, on systems that may have it, and to
+// warnings why it would not start here, which Install would refuse: it may be
+// for another machine.
+func (u Unit) Print(w, warnings io.Writer) error { return u.printFor(runtime.GOOS, w, warnings) }
 
-func (u Unit) printFor(system string, w io.Writer) error {
+func (u Unit) printFor(system string, w, warnings io.Writer) error {
 	if system == "windows" || system == "darwin" {
 		return errors.New("--print writes a unit for systemd, which this system does not have: leave it out to install the service")
+	}
+	if err := u.absolute(); err != nil {
+		return err
+	}
+	if err := u.reach(); err != nil {
+		fmt.Fprintf(warnings, "warning: a service of this unit would not start here: %v\n", err)
 	}
 	_, err := io.WriteString(w, u.Systemd())
 	return err

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,7 +82,7 @@ func TestPrintForOthers(t *testing.T) {
 	u := Unit{Name: "agentd", Program: "/usr/bin/agentd"}
 	for system, ok := range map[string]bool{"linux": true, "freebsd": true, "windows": false, "darwin": false} {
 		var out strings.Builder
-		err := u.printFor(system, &out)
+		err := u.printFor(system, &out, io.Discard)
 		if (err == nil) != ok || (out.String() == u.Systemd()) != ok {
 			t.Errorf("%s: %v, %q", system, err, out.String())
 		}

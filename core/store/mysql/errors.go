@@ -212,7 +212,9 @@ func explainOpen(c *mysql.Config, err error) error {
 		return say("%s has no database %q: check the name in store.dsn, or make it with CREATE DATABASE %s CHARACTER SET utf8mb4",
 			server, c.DBName, c.DBName)
 	case erDBAccessDenied, erTableAccessDenied, erColumnAccessDenied, erSpecificAccess:
-		return say("user %q of store.dsn may not do in database %q what Skadi needs: GRANT ALL PRIVILEGES ON %s.* to that user",
+		return say("user %q of store.dsn may not do in database %q what Skadi needs: is that name right? "+
+			"To serve it needs GRANT SELECT, INSERT, UPDATE, DELETE ON %s.*; to bring the schema up to date, as `skadi migrate up` "+
+			"and store.migrate do, CREATE, ALTER, INDEX and DROP too: docs/mysql.md has two users for that",
 			c.User, c.DBName, c.DBName)
 	case erHostBlocked, erHostNotPrivileged:
 		return say("%s lets nobody in from this machine: allow its address for user %q of store.dsn", server, c.User)

@@ -62,8 +62,8 @@ func TestBadDSN(t *testing.T) {
 		"wrong password":   {edit(func(*mysql.Config) {}), []string{"does not let user", "check the user and the password"}},
 		"unknown user":     {edit(func(c *mysql.Config) { c.User = "nobody" }), []string{"does not let user", "nobody"}},
 		"unknown db":       {edit(func(c *mysql.Config) { c.Passwd, c.DBName = there.Passwd, "no_such_db" }), []string{"has no database", "no_such_db", "CREATE DATABASE"}},
-		"no rights":        {edit(func(c *mysql.Config) { c.User = poor }), []string{"may not do", "GRANT ALL", there.DBName, poor}},
-		"may only read":    {edit(func(c *mysql.Config) { c.User, c.DBName = poor, readableName }), []string{"may not do", "GRANT ALL", readableName}},
+		"no rights":        {edit(func(c *mysql.Config) { c.User = poor }), []string{"may not do", "is that name right?", "GRANT " + rightsToServe + " ON " + there.DBName + ".*", "docs/mysql.md", poor}},
+		"may only read":    {edit(func(c *mysql.Config) { c.User, c.DBName = poor, readableName }), []string{"may not do", "GRANT " + rightsToServe + " ON " + readableName + ".*", "CREATE, ALTER, INDEX and DROP too"}},
 		"TLS is not there": {edit(func(c *mysql.Config) { c.Passwd, c.TLSConfig = there.Passwd, "true" }), []string{"offers no TLS"}},
 	} {
 		t.Run(name, func(t *testing.T) {

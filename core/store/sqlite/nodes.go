@@ -20,6 +20,9 @@ var (
 	nodesQuery = newQuery(`SELECT id, host, addr, version, started_at, seen_at FROM nodes ORDER BY started_at DESC, id`)
 
 	leasesQuery = newQuery(`SELECT name, holder, epoch, until FROM leases WHERE holder <> '' AND until > ? ORDER BY name`)
+
+	showLeaseQuery = newQuery(`INSERT INTO leases (name, holder, epoch, until) VALUES (?, ?, 1, ?)
+		ON CONFLICT DO UPDATE SET epoch = epoch + (holder <> excluded.holder), holder = excluded.holder, until = excluded.until`)
 )
 
 // SaveNode implements node.Store.
@@ -59,6 +62,20 @@ func (s *Store) Nodes(ctx context.Context) (nodes []node.Node, err error) {
 		nodes = append(nodes, n)
 	})
 	return nodes, s.read.explain(err)
+}
+
+// ShowLeases has Leases return the leases, which are the holder's by Alone, for
+// that long. It asks nobody, since Alone has decided.
+func (s *Store) ShowLeases(ctx context.Context, holder string, names []string, ttl time.Duration) error {
+	return s.write.Do(ctx, &work{Rows: len(names), Do: func(t *tx) error {
+		until := row.Micros(s.now().Add(ttl))
+		for _, name := range names {
+			if _, err := t.exec(showLeaseQuery, name, holder, until); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
 }
 
 // Leases implements node.Store.
