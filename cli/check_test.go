@@ -91,12 +91,13 @@ func TestCheckFinds(t *testing.T) {
 		},
 		{
 			"all at once", "log: {level: loud}\nadapters:\n" + strings.Replace(slackHTTP, "kind: slack", "kind: slak", 1) + withKeys("reply_to: {account: work-slak, channel: C1}, ") +
-				"channels:\n  ops: {account: gone, channel: C1}\n  via: {account: work-slack, channel: C1}\nalerts: {offline: opps}\naccess:\n  groups: {ops: ['x']}\n  rules:\n    - {who: [group:pipeline], agents: ['*'], see: true}\n",
+				"channels:\n  ops: {account: gone, channel: C1, agnts: []}\n  via: {account: work-slack, channel: C1}\nalerts: {offline: opps}\naccess:\n  groups: {ops: ['x']}\n  rules:\n    - {who: [group:pipeline], agents: ['*'], see: true}\n",
 			[]string{
 				`skadi.yaml:1:14: log.level: "loud" is not one of debug, info, warn, error`,
 				`skadi.yaml:3:30: adapters[0].kind: there is no kind "slak" of adapter; did you mean "slack"?`,
 				`skadi.yaml:4:101: adapters[1].reply_to.account: messages of github cannot be answered in work-slak:C1: no adapter has the name "work-slak"`,
 				`skadi.yaml:6:18: channels.ops.account: no adapter has the name "gone"`,
+				`skadi.yaml:6:37: channels.ops: unknown key "agnts", did you mean "agents"?`,
 				`skadi.yaml:8:19: alerts.offline: there is no channel "opps"; the channels are ops, via`,
 				`skadi.yaml:10:18: access.groups.ops[0]: "x" is not of the form account:workspace/user or account:user`,
 				`skadi.yaml:12:14: access.rules[0].who[0]: there is no group "pipeline"; there are ops`,
@@ -122,8 +123,16 @@ func TestCheckFinds(t *testing.T) {
 			[]string{`skadi.yaml:2:95: adapters[0].callback_url: can never be called: callbacks.secrets, which calls are signed with, is missing`},
 		},
 		{
-			"a callback that is not allowed", "callbacks: {secrets: [whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==]}\nadapters:\n" + withKeys("callback_url: http://10.1.2.3/done, "),
-			[]string{`skadi.yaml:3:95: adapters[0].callback_url: can never be called: "10.1.2.3" is 10.1.2.3, which is a private address, and callbacks.allow does not list it`},
+			"callbacks that are not allowed", "callbacks: {secrets: [whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==], allow: [127.0.0.1]}\nadapters:\n" +
+				strings.Replace(withKeys("callback_url: http://10.1.2.3/done, "), "rules: [", "rules: [{on: {event: a}, send: b, callback_url: 'http://169.254.169.254/'}, "+
+					"{on: {event: a}, send: b, callback_url: 'https://localhost/'}, {on: {event: a}, send: b, callback_url: 'https://[::ffff:10.0.0.1]/'}, "+
+					"{on: {event: a}, send: b, callback_url: 'http://127.0.0.1/'}, ", 1),
+			[]string{
+				`skadi.yaml:3:95: adapters[0].callback_url: can never be called: "10.1.2.3" is 10.1.2.3, which is a private address, and callbacks.allow does not list it`,
+				`skadi.yaml:3:165: adapters[0].rules[0].callback_url: can never be called: "169.254.169.254" is 169.254.169.254, which is the metadata service of a cloud, and callbacks.allow does not list it`,
+				`skadi.yaml:3:233: adapters[0].rules[1].callback_url: can never be called: "localhost" is this machine, and not listed in callbacks.allow`,
+				`skadi.yaml:3:296: adapters[0].rules[2].callback_url: can never be called: "::ffff:10.0.0.1" is ::ffff:10.0.0.1, which is a private address, and callbacks.allow does not list it`,
+			},
 		},
 		{
 			"a callback that is", "callbacks: {secrets: [whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==]}\nadapters:\n" + withKeys("callback_url: https://ci.example.com/done, "), nil,

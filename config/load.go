@@ -53,7 +53,9 @@ func Load(path string, checks ...Check) (*Config, error) {
 	already := faults
 	for _, check := range checks {
 		for _, e := range c.doc.Place("", check(c)) {
-			if !slices.ContainsFunc(already, func(f *strictyaml.Error) bool { return f.Holds(e) }) {
+			// A section at fault is no reason to doubt a value that it has.
+			known := func(f *strictyaml.Error) bool { return f.Path == e.Path || f.Holds(e) && !c.doc.Has(e.Path) }
+			if !slices.ContainsFunc(already, known) {
 				faults = append(faults, e)
 			}
 		}
@@ -129,7 +131,8 @@ func crossCheck(doc *strictyaml.Document, c *Config, already []*strictyaml.Error
 		found = append(found, doc.Place("", c.checkPublicURL())...)
 	}
 	found = append(found, doc.Place("", c.checkNames())...)
-	if sound("channels", "alerts") {
+	if !slices.ContainsFunc(already, func(e *strictyaml.Error) bool { return e.Path == "channels" }) {
+		// Of a channel at fault, the name is right all the same.
 		found = append(found, doc.Place("", channels.Check(c.Channels, c.Alerts))...)
 	}
 	if sound("store") {

@@ -23,6 +23,7 @@ func (r Rules) CheckNames(adapter func(account string) (chat.Adapter, bool)) err
 		at := fmt.Sprintf("rules[%d]", i)
 		n.check(at+".who", one.Who, chat.Naming.CheckSender)
 		n.check(at+".in", one.In, chat.Naming.CheckConversation)
+		n.conversations(at+".in", one.In)
 		n.check(at+".approval", one.Approval, chat.Naming.CheckSender)
 		n.approvers(at+".approval", one.Approval)
 	}
@@ -54,12 +55,26 @@ func (n *naming) of(entry string) (a chat.Adapter, name string) {
 func (n *naming) check(at string, entries []string, ask func(chat.Naming, string) error) {
 	for i, e := range entries {
 		a, name := n.of(e)
+		if account := Principal(e).Account(); account == TokenAccount && name != "" && name != "*" && !tokenName.MatchString(name) {
+			n.fail(fmt.Sprintf("%s[%d]", at, i), "%q can never match: no token can have the name %q", e, name)
+			continue
+		}
 		knows, ok := a.(chat.Naming)
 		if !ok || name == "" || name == "*" {
 			continue
 		}
 		if err := ask(knows, name); err != nil {
 			n.fail(fmt.Sprintf("%s[%d]", at, i), "%q can never match: %v", e, err)
+		}
+	}
+}
+
+// conversations refuses those of accounts that have none.
+func (n *naming) conversations(at string, entries []string) {
+	for i, e := range entries {
+		if account := Principal(e).Account(); slices.Contains(reservedAccounts, account) {
+			n.fail(fmt.Sprintf("%s[%d]", at, i), "%q can never match: %s is no account of an adapter, and a rule with in holds in conversations alone; "+
+				"without in it holds over the API, too", e, account)
 		}
 	}
 }
