@@ -17,6 +17,9 @@ import (
 	"github.com/letserverrun/skadi/internal/service"
 )
 
+// sameSignal is longer in a test.
+var sameSignal = service.SameSignal
+
 func newRun() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
@@ -62,7 +65,8 @@ func run(ctx context.Context, s *settings.Settings, stderr io.Writer) error {
 	defer stop()
 	// With the handler gone, a second signal ends the process; until then, one is
 	// taken for the first.
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(service.SameSignal, stop) })()
+	same := sameSignal
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(same, stop) })()
 	go func() {
 		select {
 		case <-a.Online():

@@ -139,7 +139,11 @@ func openDatabase(ctx context.Context, p place) (*opened, error) {
 // tellToken says on standard error for which database a token is, which is good
 // for nothing elsewhere.
 func (o *opened) tellToken(w io.Writer, name string) {
-	fmt.Fprintf(w, "the token of %s is for %s\n", name, o.store.place)
+	p := o.store.place
+	if abs, err := filepath.Abs(p.Path); p.Driver != config.MySQL && err == nil {
+		p.Path = abs
+	}
+	fmt.Fprintf(w, "the token of %s is for %s\n", name, p)
 }
 
 // audit records what was done from the command line. Whoever can open the

@@ -44,6 +44,9 @@ func looks() map[string]shown {
 		"approval": with(base(job.Queuing, ""), func(s *shown) {
 			s.job.Approval = job.ApprovalWaiting
 		}),
+		"approved": with(base(job.Queuing, ""), func(s *shown) {
+			s.job.Approval = job.ApprovalGranted
+		}),
 		"running": base(job.Sent, ""),
 		"succeeded": with(base(job.Succeeded, ""), func(s *shown) {
 			s.output, s.job.Result = "all\ngood\n", &job.Result{ExitCode: new(int)}
