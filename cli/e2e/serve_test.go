@@ -91,7 +91,7 @@ func TestServe(t *testing.T) {
 // TestJobsThatWaitForApproval: the commands say so as the chat does.
 func TestJobsThatWaitForApproval(t *testing.T) {
 	t.Parallel()
-	_, url, file := startServe(t, "access: {rules: [{who: [\"token:ci\"], agents: [web-1], may: [deploy], approval: [\"token:boss\"]}]}\n")
+	_, url, file := startServe(t, "access: {rules: [{who: [\"token:ci\"], agents: [web-1], may: [deploy], approval: [\"work:T1/boss\"]}]}\n")
 	ci := token(t, "tokens", "create", "ci", "--role", "push", "-c", file)
 	agent := token(t, "agents", "create", "web-1", "-c", file)
 	if status := poll(t, url, agent); status != http.StatusOK {

@@ -136,7 +136,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		_ = res.Body.Close()
 	}()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return res.StatusCode, c.problem(res)
+		return res.StatusCode, c.problem(req, res)
 	}
 	if out == nil || res.StatusCode == http.StatusNoContent {
 		return res.StatusCode, nil
@@ -182,8 +182,8 @@ func decode(r io.Reader, out any) error {
 // again.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }
 
-// problem reads an answer that is not 2xx.
-func (c *Client) problem(res *http.Response) *Problem {
+// problem reads an answer to req that is not 2xx.
+func (c *Client) problem(req *http.Request, res *http.Response) *Problem {
 	data, _ := io.ReadAll(io.LimitReader(res.Body, maxProblem))
 	p := &Problem{}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
@@ -202,9 +202,9 @@ func (c *Client) problem(res *http.Response) *Problem {
 	case c.base.Scheme == "http" && res.StatusCode == http.StatusBadRequest && wantsTLS(data):
 		p.Detail = fmt.Sprintf("the server at %s speaks https: write https://%s", c.base, c.base.Host+c.base.Path)
 	case res.StatusCode == http.StatusNotFound && (p.Type == "about:blank" || p.Type == ProblemNotFound):
-		at := *res.Request.URL
+		at := *req.URL
 		at.RawQuery = ""
-		p.Detail = fmt.Sprintf("the server answered 404 Not Found to %s %s: is its address right?", res.Request.Method, &at)
+		p.Detail = fmt.Sprintf("the server answered 404 Not Found to %s %s: is its address right?", req.Method, &at)
 	}
 	// A proxy's error page may repeat the request's headers.
 	token := *c.token.Load()

@@ -113,7 +113,7 @@ func (s *outputStream) once(ctx context.Context) (Job, error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return Job{}, s.c.problem(res)
+		return Job{}, s.c.problem(req, res)
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind != "text/event-stream" {
 		return Job{}, &stopError{fmt.Errorf("the answer to GET %s is not a stream of events; is %s a Skadi server?", s.path, s.c.base)}
