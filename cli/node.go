@@ -212,7 +212,7 @@ func (n *node) env(cfg *config.Config, account string) chat.Env {
 		Clock:   time.Now,
 		HTTP:    &http.Client{Timeout: outgoingTimeout},
 		KV:      n.base.KV("adapter/" + account + "/"),
-		Lease:   n.base.Leaser(n.registry.Self().ID + "/" + account),
+		Lease:   nodes.OwnLeases(n.base.Leaser(n.registry.Self().ID+"/"+account), "adapter/"+account+"/"),
 		Viewer:  n.intake.Viewer(job.DefaultSpace, account),
 		URL:     mountURL(cfg, account),
 

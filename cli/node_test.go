@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/letserverrun/skadi/core/chat"
 	"github.com/letserverrun/skadi/core/events"
 	"github.com/letserverrun/skadi/core/job"
+	nodes "github.com/letserverrun/skadi/core/node"
 	"github.com/letserverrun/skadi/internal/throwaway"
 )
 
@@ -108,6 +110,27 @@ func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
 
 // TestCloseTellsWhatIsOpen stops a node right after something was said: it is
 // told before the node is closed.
+// TestLeasesOfAccounts: two mailboxes are read at the same time.
+func TestLeasesOfAccounts(t *testing.T) {
+	t.Parallel()
+	n := testNode(t)
+	for _, account := range []string{"job-inbox", "office-inbox"} {
+		if _, held, err := n.env(n.cfg, account).Lease.Acquire(t.Context(), "mailbox", time.Minute); err != nil || !held {
+			t.Errorf("%s: %t, %v", account, held, err)
+		}
+	}
+	other := nodes.OwnLeases(n.base.Leaser("another node"), "adapter/job-inbox/")
+	if _, held, err := other.Acquire(t.Context(), "mailbox", time.Minute); err != nil || held {
+		t.Errorf("another node has it too: %t, %v", held, err)
+	}
+	if err := n.env(n.cfg, "job-inbox").Lease.Release(t.Context(), "mailbox"); err != nil {
+		t.Fatal(err)
+	}
+	if _, held, err := other.Acquire(t.Context(), "mailbox", time.Minute); err != nil || !held {
+		t.Errorf("another node does not get it: %t, %v", held, err)
+	}
+}
+
 func TestCloseTellsWhatIsOpen(t *testing.T) {
 	cfg := config.Default()
 	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)

@@ -67,7 +67,9 @@ type Env struct {
 	Logger  *slog.Logger
 	Clock   Clock
 	// HTTP has timeouts set; adapters use no other client.
-	HTTP  *http.Client
+	HTTP *http.Client
+	// KV and Lease are the account's own: other accounts have other values and
+	// leases of the same names.
 	KV    KV
 	Lease Leaser
 	// Viewer tells what a person may see.

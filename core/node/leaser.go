@@ -67,3 +67,22 @@ func (l *leaser) held() (names []string) {
 	slices.Sort(names)
 	return names
 }
+
+// OwnLeases are leases whose names all begin with prefix, so that those who
+// call theirs the same do not share one.
+func OwnLeases(of chat.Leaser, prefix string) chat.Leaser { return ownLeases{of, prefix} }
+
+type ownLeases struct {
+	of     chat.Leaser
+	prefix string
+}
+
+// Acquire implements chat.Leaser.
+func (l ownLeases) Acquire(ctx context.Context, name string, ttl time.Duration) (epoch int64, held bool, err error) {
+	return l.of.Acquire(ctx, l.prefix+name, ttl)
+}
+
+// Release implements chat.Leaser.
+func (l ownLeases) Release(ctx context.Context, name string) error {
+	return l.of.Release(ctx, l.prefix+name)
+}
