@@ -88,8 +88,9 @@ type Inbound struct {
 	// otherwise passed over without a word, since people talk there too.
 	Followed bool
 	// Refused, when set, is why the adapter has nothing be done, as a sentence
-	// for the sender: of a file that came along, or of too many messages. It is
-	// answered if a rule names the sender, and once; nothing else is done.
+	// for the sender: of a file that came along, or of too many messages. What
+	// would have been carried out or answered is answered with it, once, if a
+	// rule names the sender.
 	Refused string
 	// Joined says that Skadi was added to the conversation, and Text is empty:
 	// it introduces itself.

@@ -163,14 +163,14 @@ func (a *ask) accept(ctx context.Context) error {
 	if a.m.Joined {
 		return a.say(ctx, answer{text: introduction})
 	}
-	if a.m.Followed && !a.m.Direct && !a.m.Addressed && a.m.Refused == "" {
+	if a.m.Followed && !a.m.Direct && !a.m.Addressed {
 		return a.follow(ctx)
 	}
 	if !a.policy.Known(a.who) {
 		return a.stranger(ctx)
 	}
 	if a.m.Refused != "" {
-		return a.refuse(ctx, refusal{action: access.Send, why: "refused by its channel: " + a.m.Refused, text: a.m.Refused})
+		return a.refusedByChannel(ctx)
 	}
 	if fault := faultOf(a.m.Text, a.jobs.Limits().MessageBytes+preambleBytes); fault != "" {
 		return a.refuse(ctx, refusal{action: access.Send, why: fault, text: "This was not understood: " + fault + "."})

@@ -177,6 +177,10 @@ func TestWhatTheChannelRefusesIsAnsweredOnce(t *testing.T) {
 	assert.Regexp(t, `^Not done: a file came along\.\nThis refusal is r-[0-9a-z]{8}\.$`, caused[0].Text)
 	assert.Empty(t, w.said(accept), "the same message again")
 
+	m = w.message(root, "thanks, see the file")
+	m.Refused, m.Direct, m.Addressed, m.Followed = "Not done: a file came along.", false, false, true
+	assert.Empty(t, w.said(accept), "people talk")
+
 	m = w.message(stranger, "web-1 status")
 	m.Refused = "Not done: your mail names web-1 and web-2."
 	caused = w.said(accept)

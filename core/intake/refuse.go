@@ -38,6 +38,11 @@ func (a *ask) refuse(ctx context.Context, r refusal) error {
 	return a.say(ctx, answer{text: r.text, refused: true})
 }
 
+// refusedByChannel answers what the adapter has nothing be done of.
+func (a *ask) refusedByChannel(ctx context.Context) error {
+	return a.refuse(ctx, refusal{action: access.Send, why: "refused by its channel: " + a.m.Refused, text: a.m.Refused})
+}
+
 // record is a line of the audit log about this message.
 func (a *ask) record(action access.Action, target, why string) access.Record {
 	return access.Record{

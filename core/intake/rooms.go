@@ -36,6 +36,9 @@ func (a *ask) follow(ctx context.Context) error {
 			return err // "why though" is no question to Skadi
 		}
 	}
+	if a.m.Refused != "" {
+		return a.refusedByChannel(ctx)
+	}
 	return a.carryOut(ctx, cmd)
 }
 
