@@ -272,12 +272,7 @@ func (d *decoder) mapping(n *node, path string, v reflect.Value, f Field) {
 
 func (d *decoder) list(n *node, path string, v reflect.Value, f Field) {
 	switch n.kind {
-	case null:
-		if f.MinItems {
-			d.fail(n.at, path, "must not be empty")
-		}
-		return
-	case sequence:
+	case null, sequence: // null: a list with everything in it commented out
 	default:
 		d.fail(n.at, path, "must be a list ([a, b]), not %s", n.kind)
 		return

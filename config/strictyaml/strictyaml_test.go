@@ -130,7 +130,7 @@ func TestDecode(t *testing.T) {
 		{"list not indented", "tags:\n- a\n", sample{Tags: []string{"a"}}},
 		{"labels", "labels: {a: b, c: d}", sample{Labels: map[string]string{"a": "b", "c": "d"}}},
 		{"section left empty", "part:\ntext: a", sample{Text: "a"}},
-		{"lists left empty", "labels:\nparts:\nmaybe:\n", sample{}},
+		{"lists left empty", "labels:\nparts:\nmaybe:\n", sample{Parts: []part{}}},
 		{"maybe", "maybe: {name: x}", sample{Maybe: &part{Name: "x"}}},
 		{"parts", "parts:\n  - name: a\n    last: 2\n  - {name: b}\n", sample{Parts: []part{{Name: "a", Last: 2}, {Name: "b"}}}},
 		{"references", "text: a ${env:PORT} b ${file:/pw} $$ $${env:PORT} $x $", sample{Text: "a 7 b hunter2 $$ ${env:PORT} $x $"}},

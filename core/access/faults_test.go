@@ -36,6 +36,11 @@ func TestRuleErrors(t *testing.T) {
 		{"cancel", ok(func(r *Rule) { r.Cancel = "all" }), `rules[1].cancel: "all" must be "own" or "any"`},
 		{"nothing", ok(func(r *Rule) { r.May = nil }), `rules[1]: allows nothing`},
 		{"approval of nothing", ok(func(r *Rule) { r.May, r.See, r.Approval = nil, true, []string{carol} }), `rules[1].approval: approves nothing`},
+		{"no approver", ok(func(r *Rule) { r.Approval = []string{} }), `rules[1].approval: is an empty list, so that nobody could approve`},
+		{"an empty group as approver", Rules{
+			Groups: map[string][]string{"away": nil},
+			Rules:  []Rule{{Who: []string{bob}, Agents: []string{"*"}, May: []string{"**"}, Approval: []string{"group:away"}}},
+		}, `rules[0].approval[0]: "group:away" holds nobody`},
 		{"unknown approver", ok(func(r *Rule) { r.Approval = []string{"group:lead"} }), `rules[1].approval[0]: there is no group "lead", did you mean "leads"?`},
 		{"a token as approver", ok(func(r *Rule) { r.Approval = []string{carol, ci} }), `rules[1].approval[1]: "token:ci" approves nothing: a token cannot approve`},
 		{"all tokens as approvers", ok(func(r *Rule) { r.Approval = []string{"token:*"} }), `rules[1].approval[0]: "token:*" approves nothing: a token cannot approve`},

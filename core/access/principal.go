@@ -135,6 +135,8 @@ func (p people) has(who string) bool {
 	return ok && p.everyone[workspace]
 }
 
+func (p people) isEmpty() bool { return len(p.names)+len(p.everyone) == 0 }
+
 // onlyHas reports whether nobody but who is in the set.
 func (p people) onlyHas(who string) bool {
 	return len(p.everyone) == 0 && len(p.names) == 1 && p.names[who]
@@ -153,5 +155,5 @@ func (p people) onlyTokens() bool {
 			return false
 		}
 	}
-	return len(p.names)+len(p.everyone) > 0
+	return !p.isEmpty()
 }

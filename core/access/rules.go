@@ -166,7 +166,9 @@ func (c *compiler) rule(at string, src Rule) rule {
 		}
 		r.may = append(r.may, p)
 	}
-	if len(src.Approval) > 0 {
+	if src.Approval != nil && len(src.Approval) == 0 {
+		c.fail(at+".approval", "is an empty list, so that nobody could approve; leave it out if the rule's messages need no approval")
+	} else if src.Approval != nil {
 		r.approvers = c.people(at+".approval", src.Approval)
 		c.approvers(at+".approval", src.Approval)
 		if len(src.May) == 0 {
@@ -214,7 +216,9 @@ func (c *compiler) approvers(at string, entries []string) {
 	for i, e := range entries {
 		at := fmt.Sprintf("%s[%d]", at, i)
 		name, isGroup := strings.CutPrefix(e, groupPrefix)
-		switch group := c.groups[name]; {
+		switch group, known := c.groups[name]; {
+		case isGroup && known && group.isEmpty():
+			c.fail(at, "%q holds nobody, so that nobody could approve", e)
 		case isGroup && group.onlyTokens():
 			c.fail(at, "%q holds tokens alone, and %s", e, tokensApprove)
 		case !isGroup && Principal(e).Account() == TokenAccount:
