@@ -120,7 +120,7 @@ revoked after it stay so; those made after it must be made anew, and are named.`
 // sayTokens says what is to be done about tokens that changed after the backup.
 func sayTokens(w io.Writer, since sqlite.TokensSince) {
 	if since.Unread {
-		fmt.Fprintln(w, "what was there could not be read: tokens revoked after the backup are good again; revoke them anew")
+		fmt.Fprintln(w, "the database before it is gone or cannot be read: tokens that were revoked after the backup are good again; revoke them anew")
 	}
 	if len(since.Revoked) > 0 {
 		fmt.Fprintf(w, "revoked after the backup, and still so: %s\n", strings.Join(since.Revoked, ", "))

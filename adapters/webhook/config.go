@@ -37,7 +37,7 @@ type Config struct {
 	Secrets  []chat.Secret `yaml:"secrets" json:"secrets" jsonschema:"required,minItems=1" doc:"What calls are signed with. Several while one takes the place of another. For standard, and for GitLab's signing tokens, whsec_ and base64."`
 
 	Signature   Signature `yaml:"signature,omitempty" json:"signature,omitempty" doc:"How a generic sender signs."`
-	IDHeader    string    `yaml:"id_header,omitempty" json:"id_header,omitempty" doc:"For generic: the header that is the same when a delivery comes again; signature.signed must have {id} in it. Without it the body is what makes two deliveries one."`
+	IDHeader    string    `yaml:"id_header,omitempty" json:"id_header,omitempty" doc:"For generic: the header that is the same when a delivery comes again; signature.signed must have {id} or {timestamp} in it. Without it the body, with the time if that is signed, is what makes two deliveries one."`
 	EventHeader string    `yaml:"event_header,omitempty" json:"event_header,omitempty" doc:"For generic: the header that names the event."`
 
 	MessageBytes int `yaml:"message_bytes,omitempty" json:"message_bytes,omitempty" min:"16" max:"1048576" doc:"How long the message that a rule makes may be, in bytes."`
@@ -236,9 +236,9 @@ func (c Config) validateSigned(s Signature, bad complain) {
 		bad(key, "has no %s in it, so that anybody could change the time", timePart)
 	case strings.Contains(s.Signed, idPart) && c.IDHeader == "":
 		bad(key, "has %s in it, and id_header does not say where that is", idPart)
-	case !strings.Contains(s.Signed, idPart) && c.IDHeader != "":
-		bad(key, "has no %s in it, so that anybody who got hold of a call could send it again under another ID; "+
-			"leave out id_header, and a call is known by its body", idPart)
+	case !timed && !strings.Contains(s.Signed, idPart) && c.IDHeader != "":
+		bad(key, "has neither %s nor %s in it, so that anybody who got hold of a call could send it again, at any time and under any ID; "+
+			"leave out id_header, and calls with the same body count once", idPart, timePart)
 	}
 	if !timed && c.Signature.Tolerance != 0 {
 		bad("signature.tolerance", "needs signature.timestamp_header")

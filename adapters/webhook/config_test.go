@@ -54,6 +54,10 @@ func TestConfig(t *testing.T) {
 		{"time from nowhere", func(c *Config) { generic(c); c.Signature.Signed = "{timestamp}{body}" }, []string{"signature.signed"}},
 		{"ID from nowhere", func(c *Config) { generic(c); c.Signature.Signed = "{id}{body}" }, []string{"signature.signed"}},
 		{"ID not signed", func(c *Config) { generic(c); c.IDHeader = "X-Id" }, []string{"signature.signed"}},
+		{"ID beside a signed time", func(c *Config) {
+			generic(c)
+			c.IDHeader, c.Signature.TimestampHeader, c.Signature.Signed = "X-Id", "X-Time", "{timestamp}{body}"
+		}, nil},
 		{"ID signed", func(c *Config) { generic(c); c.IDHeader, c.Signature.Signed = "X-Id", "{id}{body}" }, nil},
 		{"tolerance without a time", func(c *Config) { generic(c); c.Signature.Tolerance = time.Minute }, []string{"signature.tolerance"}},
 		{"keys of generic", func(c *Config) {

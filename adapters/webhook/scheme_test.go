@@ -141,6 +141,10 @@ func TestGenericSchemes(t *testing.T) {
 	mac := hmac.New(sha512.New, key)
 	_, _ = mac.Write([]byte("v0:1700000000:id-1:" + string(body)))
 	base512 := base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	dated := Signature{Header: "X-Sign", TimestampHeader: "X-Time", Signed: "{timestamp}.{body}", Tolerance: time.Minute}
+	at := func(time string) http.Header {
+		return headers("X-Sign", hubSignature(farSecret, []byte(time+"."+string(body)))[len("sha256="):], "X-Time", time)
+	}
 	timed := Signature{
 		Header: "X-Sign", Prefix: "v0=", Encoding: "base64", Hash: "sha512",
 		TimestampHeader: "X-Time", Signed: "v0:{timestamp}:{id}:{body}", Tolerance: time.Minute,
@@ -158,6 +162,8 @@ func TestGenericSchemes(t *testing.T) {
 		{"in capitals", Config{Signature: Signature{Header: "X-Sign"}}, headers("X-Sign", strings.ToUpper(hex256)), now, digest(body)},
 		{"with a prefix that is missing", Config{Signature: Signature{Header: "X-Sign", Prefix: "a="}}, headers("X-Sign", hex256), now, ""},
 		{"of another length", Config{Signature: Signature{Header: "X-Sign", Hash: "sha512"}}, headers("X-Sign", hex256), now, ""},
+		{"the same body at one time", Config{Signature: dated}, at("1700000000"), now, digest([]byte("1700000000\n" + string(body)))},
+		{"the same body at another", Config{Signature: dated}, at("1700000001"), now, digest([]byte("1700000001\n" + string(body)))},
 		{"timed", Config{Signature: timed, IDHeader: "X-Id"}, headers("X-Sign", "v0="+base512, "X-Time", "1700000000", "X-Id", "id-1"), now, "id:id-1"},
 		{"timed, too late", Config{Signature: timed, IDHeader: "X-Id"}, headers("X-Sign", "v0="+base512, "X-Time", "1700000000", "X-Id", "id-1"), now.Add(61 * time.Second), ""},
 		{"timed, another time", Config{Signature: timed, IDHeader: "X-Id"}, headers("X-Sign", "v0="+base512, "X-Time", "1700000001", "X-Id", "id-1"), now, ""},

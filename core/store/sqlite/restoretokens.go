@@ -17,8 +17,8 @@ type TokensSince struct {
 	// Unknown are the names of good ones that were made since, which the backup
 	// does not have.
 	Unknown []string
-	// Unread says that the database that was there could not be read, so that
-	// tokens revoked since are good again.
+	// Unread says that the database that was there is gone or could not be read,
+	// so that tokens revoked since are good again.
 	Unread bool
 }
 
@@ -26,7 +26,7 @@ type TokensSince struct {
 // that no restore makes a stolen token good again.
 func keepRevoked(ctx context.Context, path, backup string) (since TokensSince, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return since, nil
+		return TokensSince{Unread: true}, nil
 	}
 	now, err := readTokens(ctx, dsn(path, schemaBusy))
 	if err != nil {
