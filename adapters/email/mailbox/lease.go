@@ -1,18 +1,24 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 )
 
-// errLost is why reading ends when the lease is lost.
-var errLost = errors.New("another node reads the mailbox now")
+// Why reading ends while nothing is wrong with the account.
+var (
+	errLost   = errors.New("another node reads the mailbox now")
+	errUnread = errors.New("another node may be able to read the mailbox")
+)
 
 // lead waits for the lease and runs work while it holds, again and again until
-// ctx ends or work fails.
+// ctx ends or work fails. A node that can read nothing makes way for a while.
 func (b *Mailbox) lead(ctx context.Context, work func(context.Context) error) error {
+	// doubtful is until when another holder may read as little as this node did.
+	var doubtful time.Time
 	for ctx.Err() == nil {
 		asked := time.Now()
 		held, err := b.acquire(ctx, b.times.lease/2)
@@ -21,10 +27,14 @@ func (b *Mailbox) lead(ctx context.Context, work func(context.Context) error) er
 			b.c.Report(fmt.Errorf("it is not known whether another node reads the mailbox: %w", err))
 			b.c.Logger.Debug("could not ask for the lease of the mailbox", "err", err)
 		case held:
-			if err := b.whileHeld(ctx, asked, work); err != nil {
+			err := b.whileHeld(ctx, asked, work)
+			if errors.Is(err, errUnread) {
+				doubtful = time.Now().Add(3*b.times.lease + b.times.unread)
+				pause(ctx, b.times.lease)
+			} else if err != nil {
 				return err
 			}
-		case err == nil:
+		case err == nil && time.Now().After(doubtful):
 			b.c.Report(nil) // another node reads, and reports
 		}
 		pause(ctx, b.times.lease/3)
@@ -40,10 +50,12 @@ func (b *Mailbox) acquire(ctx context.Context, within time.Duration) (bool, erro
 }
 
 // whileHeld runs work and renews the lease. The context of work ends before
-// another node can have it.
+// another node can have it. It gives the lease back and returns errUnread when
+// nothing is read for too long.
 func (b *Mailbox) whileHeld(ctx context.Context, asked time.Time, work func(context.Context) error) error {
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	b.health.begin(b.c.Folders)
 	done := make(chan error, 1)
 	go func() {
 		done <- b.c.Guard(working, "reading the mailbox", func() error { return work(working) })
@@ -59,6 +71,13 @@ func (b *Mailbox) whileHeld(ctx context.Context, asked time.Time, work func(cont
 			b.release(ctx)
 			return err
 		case <-renew.C:
+			if b.health.giveUp(b.times.unread, b.c.Report) {
+				b.c.Logger.Warn("no folder of the mailbox is read for too long; another node may try now")
+				cancel(errUnread)
+				err := <-done
+				b.release(ctx)
+				return cmp.Or(err, errUnread)
+			}
 			now := time.Now()
 			held, err := b.acquire(working, max(asked.Add(lasts).Sub(now), 0))
 			switch {

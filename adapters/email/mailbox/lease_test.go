@@ -17,6 +17,8 @@ type leases struct {
 	holder string
 	until  time.Time
 	down   bool
+	// freed gets one for each time that the lease is given back, if it is not nil.
+	freed chan struct{}
 }
 
 func (l *leases) of(name string) chat.Leaser { return &leaser{l, name} }
@@ -46,6 +48,9 @@ func (l *leaser) Release(context.Context, string) error {
 	defer l.mu.Unlock()
 	if l.holder == l.self {
 		l.until = time.Time{}
+		if l.freed != nil {
+			l.freed <- struct{}{}
+		}
 	}
 	return nil
 }

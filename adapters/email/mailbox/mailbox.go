@@ -126,6 +126,9 @@ type times struct {
 	retry, retryMost time.Duration
 	// lease is how long the lease holds.
 	lease time.Duration
+	// unread is how long the lease is kept while no folder is read: longer than
+	// a command may take, so that it is known why.
+	unread time.Duration
 }
 
 // Mailbox reads one mailbox. Run reads.
@@ -200,7 +203,7 @@ func New(c Config) (*Mailbox, error) {
 		}
 	}
 	return &Mailbox{c: c, tls: config, times: times{
-		command: time.Minute, idle: 9 * time.Minute, retry: time.Second, retryMost: 2 * time.Minute, lease: 30 * time.Second,
+		command: time.Minute, idle: 9 * time.Minute, retry: time.Second, retryMost: 2 * time.Minute, lease: 30 * time.Second, unread: 90 * time.Second,
 	}}, nil
 }
 
@@ -255,6 +258,7 @@ func checkFolder(name string) error {
 func (b *Mailbox) Run(ctx context.Context) error {
 	b.c.Report(chat.ErrConnecting)
 	if b.c.Lease == nil {
+		b.health.begin(b.c.Folders)
 		return b.read(ctx)
 	}
 	return b.lead(ctx, b.read)
@@ -265,7 +269,6 @@ func (b *Mailbox) Run(ctx context.Context) error {
 func (b *Mailbox) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b.health.begin(b.c.Folders)
 	var wg sync.WaitGroup
 	errs := make([]error, len(b.c.Folders))
 	for i, name := range b.c.Folders {
