@@ -34,8 +34,11 @@ func TestPushOutlastsARestart(t *testing.T) {
 	t.Parallel()
 	errAway := errors.New("connection refused")
 	away := func() (*http.Response, error) { return nil, errAway }
-	busy := func(after string) func() (*http.Response, error) {
-		return func() (*http.Response, error) { return answered(http.StatusServiceUnavailable, "", "Retry-After", after) }
+	busy := func() (*http.Response, error) {
+		return answered(http.StatusServiceUnavailable, "", "Retry-After", "2")
+	}
+	closed := func() (*http.Response, error) {
+		return answered(http.StatusServiceUnavailable, "", "Retry-After", "60")
 	}
 	tests := []struct {
 		name         string
@@ -48,9 +51,9 @@ func TestPushOutlastsARestart(t *testing.T) {
 		least, until time.Duration
 	}{
 		{"a restart", 3 * time.Second, away, time.Hour, 0, true, 5, 3 * time.Second, 5 * time.Second},
-		{"a failover that asks for 2s", 9 * time.Second, busy("2"), time.Hour, 0, true, 6, 9 * time.Second, 13 * time.Second},
+		{"a failover that asks for 2s", 9 * time.Second, busy, time.Hour, 0, true, 6, 9 * time.Second, 13 * time.Second},
 		{"away", time.Hour, away, time.Hour, 0, false, 11, 26 * time.Second, 30 * time.Second},
-		{"asks for longer than there is", time.Hour, busy("60"), time.Hour, 0, false, 1, 0, 0},
+		{"asks for longer than there is", time.Hour, closed, time.Hour, 0, false, 1, 0, 0},
 		{"a short timeout", time.Hour, away, 2 * time.Second, 0, false, 3, 900 * time.Millisecond, 2 * time.Second},
 		{"a signal", time.Hour, away, time.Hour, time.Second, false, 3, time.Second, time.Second},
 		{"refused", time.Hour, func() (*http.Response, error) { return answered(http.StatusForbidden, "") }, time.Hour, 0, false, 1, 0, 0},

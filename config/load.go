@@ -46,7 +46,7 @@ func Load(path string, checks ...Check) (*Config, error) {
 	}
 	c, faults := parse(path, data, lookup)
 	slices.Sort(files)
-	c.files = slices.Compact(files)
+	c.files, c.file = slices.Compact(files), path
 	for _, p := range []*string{&c.Store.Path, &c.TLS.Cert, &c.TLS.Key} {
 		*p = within(folder, *p)
 	}
@@ -65,6 +65,10 @@ func Load(path string, checks ...Check) (*Config, error) {
 	}
 	return c, nil
 }
+
+// File is the file that the config was loaded from, as its name was given;
+// empty if it was not.
+func (c *Config) File() string { return c.file }
 
 // SecretFiles are the files that the config refers to as ${file:PATH}.
 func (c *Config) SecretFiles() []string { return slices.Clone(c.files) }
