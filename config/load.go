@@ -70,6 +70,12 @@ func Load(path string, checks ...Check) (*Config, error) {
 // empty if it was not.
 func (c *Config) File() string { return c.file }
 
+// NamesDatabase reports whether the file says where the database is, and does
+// not leave that to the default.
+func (c *Config) NamesDatabase() bool {
+	return c.Store.Driver != SQLite || c.doc != nil && c.doc.Has("store.path")
+}
+
 // SecretFiles are the files that the config refers to as ${file:PATH}.
 func (c *Config) SecretFiles() []string { return slices.Clone(c.files) }
 
