@@ -26,12 +26,14 @@ type place struct {
 	config.Store
 	// partitions is what the config says; 0: as the database has it.
 	partitions int
+	// file is the config that names it; empty if none does.
+	file string
 	// unnamed says that neither the command line nor a config names it.
 	unnamed bool
 }
 
 func placeOf(cfg *config.Config) place {
-	return place{Store: cfg.Store, partitions: cfg.Queue.Partitions}
+	return place{Store: cfg.Store, partitions: cfg.Queue.Partitions, file: cfg.File()}
 }
 
 // String names the database without any secret.
@@ -62,7 +64,7 @@ func (p place) schema(ctx context.Context) (store.Schema, error) {
 		return mysql.SchemaOf(ctx, p.DSN)
 	}
 	if !p.exists() {
-		return store.Schema{}, noDatabase(p.Path)
+		return store.Schema{}, p.missing()
 	}
 	return sqlite.SchemaOf(ctx, p.Path)
 }
@@ -85,7 +87,7 @@ func (p place) open(ctx context.Context, log *slog.Logger) (*base, error) {
 	if p.Driver == config.MySQL {
 		s, err := mysql.Open(ctx, mysql.Config{DSN: p.DSN, Partitions: p.partitions, Migrate: p.Migrate, Logger: log})
 		if err != nil {
-			return nil, err
+			return nil, p.behind(err)
 		}
 		return p.opened(ctx, s, s.Partitions(), true, func() telemetry.Writes {
 			st := s.Stats()
@@ -111,14 +113,35 @@ func (p place) open(ctx context.Context, log *slog.Logger) (*base, error) {
 }
 
 func (p place) upToDate(ctx context.Context) error {
+	if !p.exists() {
+		return p.missing()
+	}
 	s, err := p.schema(ctx)
 	if err == nil {
 		err = s.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("store.migrate is false, and the database %s is not up to date: %w", p, err)
+		return p.behind(fmt.Errorf("the database %s cannot be used: %w", p, err))
 	}
 	return nil
+}
+
+// behind has an error about a schema that is behind say which command brings
+// this one up to date.
+func (p place) behind(err error) error {
+	var b *store.BehindError
+	if !errors.As(err, &b) {
+		return err
+	}
+	return fmt.Errorf("store.migrate is false, and %s is not up to date: %s", p, b.With(p.migrateUp()))
+}
+
+// migrateUp is the command that brings this database up to date.
+func (p place) migrateUp() string {
+	if p.file == "" {
+		return "skadi migrate up"
+	}
+	return "skadi migrate up -c " + p.file
 }
 
 // passing reports whether an error of the database may mend by itself.

@@ -46,7 +46,7 @@ A MySQL database is backed up with its server's own tools.`,
 			return err
 		}
 		if !p.exists() {
-			return noDatabase(p.Path)
+			return p.missing()
 		}
 		ctx, _, stop := service.Interrupts(c.Context())
 		defer stop()

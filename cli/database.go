@@ -104,14 +104,18 @@ func (p place) make(may bool) error {
 	case p.exists():
 		return nil
 	case !may || p.unnamed:
-		return noDatabase(p.Path)
+		return p.missing()
 	default:
 		return makeState(filepath.Dir(p.Path))
 	}
 }
 
-func noDatabase(path string) error {
-	return fmt.Errorf("there is no database at %s; start `skadi up` or `skadi serve` first, or name another with --data DIR or -c FILE", path)
+// missing says what makes a database that is not there.
+func (p place) missing() error {
+	if !p.Migrate {
+		return fmt.Errorf("there is no database at %s, and store.migrate is false: make it with `%s`, or name another with --data DIR or -c FILE", p.Path, p.migrateUp())
+	}
+	return fmt.Errorf("there is no database at %s; start `skadi up` or `skadi serve` first, or name another with --data DIR or -c FILE", p.Path)
 }
 
 // opened is the database of a command that runs and ends.

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/letserverrun/skadi/config"
+	"github.com/letserverrun/skadi/core/store"
 )
 
 // elsewhere runs the test in an empty folder, with an empty state of its own.
@@ -32,6 +36,47 @@ func TestNothingIsMadeUnnamed(t *testing.T) {
 	}
 	if made, err := os.ReadDir(state); err != nil || len(made) > 0 {
 		t.Errorf("made %v, %v", made, err)
+	}
+}
+
+// TestNoDatabaseThatMayNotBeMade wants the one command that makes it.
+func TestNoDatabaseThatMayNotBeMade(t *testing.T) {
+	here, _ := elsewhere(t)
+	file := filepath.Join(here, "own.yaml")
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\nstore: {migrate: false}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"serve", "migrate status", "tokens create ci --role push", "jobs"} {
+		code, stdout, stderr := skadi(t, append(strings.Fields(args), "-c", file)...)
+		if code != exitFailed || stdout != "" || !strings.Contains(stderr, "`skadi migrate up -c "+file+"`") || strings.Contains(stderr, "serve` first") {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := skadi(t, "migrate", "up", "-c", file); code != exitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if code, _, stderr := skadi(t, "tokens", "create", "ci", "--role", "push", "-c", file); code != exitOK {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// TestBehindNamesTheCommand has a server's database, whose schema may be behind.
+func TestBehindNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		schema store.Schema
+		want   string
+	}{
+		{store.Schema{Newest: 5}, "it has no schema yet: run `skadi migrate up -c own.yaml`"},
+		{store.Schema{Version: 3, Newest: 5}, "version 3 and this program needs 5: run `skadi migrate up -c own.yaml`"},
+	} {
+		p := place{Store: config.Store{Driver: config.MySQL}, file: "own.yaml"}
+		if err := p.behind(fmt.Errorf("open: %w", tt.schema.Err())); !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v\nlacks %q", err, tt.want)
+		}
+		if state, _ := p.stateOf(tt.schema); state != "behind: run `skadi migrate up -c own.yaml`" {
+			t.Errorf("the state is %q", state)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ type schemaState struct {
 }
 
 func printSchema(w io.Writer, p place, s store.Schema) error {
-	state, _ := stateOf(s)
+	state, _ := p.stateOf(s)
 	return printJSON(w, schemaState{Database: p.String(), Version: s.Version, Newest: s.Newest, State: state})
 }
 
@@ -111,7 +111,7 @@ func migrateStatus(db *database) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			state, code := stateOf(s)
+			state, code := p.stateOf(s)
 			if asJSON {
 				err = printSchema(c.OutOrStdout(), p, s)
 			} else {
@@ -127,10 +127,12 @@ func migrateStatus(db *database) *cobra.Command {
 	return c
 }
 
-func stateOf(s store.Schema) (state string, code int) {
+func (p place) stateOf(s store.Schema) (state string, code int) {
 	switch {
+	case s.Version < s.Newest && p.Migrate:
+		return "behind: run `" + p.migrateUp() + "`, or start the server", exitFailed
 	case s.Version < s.Newest:
-		return "behind: run `skadi migrate up`, or start the server", exitFailed
+		return "behind: run `" + p.migrateUp() + "`", exitFailed
 	case s.Err() != nil:
 		return "of a newer Skadi: run that one", exitFailed
 	case s.Version > s.Newest:

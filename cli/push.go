@@ -18,11 +18,13 @@ import (
 )
 
 const (
-	// pushTries is how often a push is sent while the server is out of reach
-	// or overloaded. Its idempotency key makes the tries one job.
-	pushTries = 4
-	// pushPause is the pause after the first try; it doubles.
-	pushPause = 300 * time.Millisecond
+	// pushPatience is for how long a push is sent again while the server is out
+	// of reach or overloaded, which is long enough for a restart or a failover.
+	// Its idempotency key makes the tries one job.
+	pushPatience = 30 * time.Second
+	// pushPause is the pause after the first try; it doubles, up to longestPause.
+	pushPause    = 300 * time.Millisecond
+	longestPause = 4 * time.Second
 	// cancelPatience is how long the server has to take in what a signal finds
 	// under way: the push itself, and then the cancel.
 	cancelPatience = 5 * time.Second
@@ -43,6 +45,9 @@ error and as the exit code. The words of the message are joined with one space.
 The server's address comes from --server or SKADI_SERVER, the token from
 --token-file or SKADI_TOKEN; an admin or push token will do. Without --wait the
 job's code is printed, and exit code 0 means that the job was taken in.
+
+While the server is out of reach or answers that it cannot now, the message is sent
+again for 30s, or for --timeout if that is shorter; that makes one job all the same.
 
 Ctrl-C (or SIGTERM) while waiting asks for the job to be canceled and waits for
 what comes of it; a second one leaves at once.
@@ -67,7 +72,7 @@ Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 	f := c.Flags()
 	f.BoolVar(&p.wait, "wait", false, "wait for the result and show the output as it comes")
 	p.flags(c)
-	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "with --wait: how long to wait; the job goes on after that")
+	f.DurationVar(&p.timeout, "timeout", defaultPushTimeout, "how long to try to send, 30s at most, and then with --wait to wait; the job goes on after that")
 	f.StringVar(&p.key, "idempotency-key", "", "pushes with the same key make one job")
 	f.BoolVar(&p.actions, "github-log", false, "with --wait: write for the log of GitHub Actions, where output is else read for commands")
 	f.StringVar(&p.idFile, "id-file", "", "a file to write the job's ID to, once the job is taken in, for who cancels it")
@@ -122,34 +127,6 @@ func (p *push) run(ctx context.Context, agent, message string) error {
 		fmt.Fprintf(p.err, "#%s %s\n", j.Code, takenIn(j))
 	}
 	return p.follow(first, second, j)
-}
-
-// send pushes, and tries again while the server cannot take it. A push that is
-// on its way when first ends may still be answered, since only who knows the
-// job can cancel it.
-func (p *push) send(first, second context.Context, request agentapi.Push) (agentapi.Job, error) {
-	ctx, end := context.WithCancel(second)
-	defer end()
-	defer context.AfterFunc(first, func() { time.AfterFunc(cancelPatience, end) })()
-	pause := pushPause
-	for try := 1; ; try++ {
-		j, err := p.client.Push(ctx, request, agentapi.PushOptions{IdempotencyKey: p.key})
-		if err == nil || try == pushTries || !mayPass(err) || first.Err() != nil {
-			return j, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-first.Done():
-			return j, err
-		}
-		pause *= 2
-	}
-}
-
-// mayPass reports whether the same call may succeed a little later.
-func mayPass(err error) bool {
-	var problem *agentapi.Problem
-	return !errors.As(err, &problem) || problem.Temporary()
 }
 
 // refused gives an error of the server or the network its exit code.

@@ -218,12 +218,14 @@ func TestPushTriesAgain(t *testing.T) {
 }
 
 func TestPushTimeout(t *testing.T) {
+	t.Parallel()
 	f := newFakeServer(t)
 	f.hang = true
-	t.Setenv("SKADI_TOKEN", "skd_x")
-	code, _, stderr := skadi(t, "push", "--wait", "--timeout", "50ms", "--server", f.URL, "web-1", "status")
-	if code != exitNoAnswer || !strings.Contains(stderr, "not final after 50ms") {
-		t.Errorf("exit %d: %s", code, stderr)
+	p, _ := pushTo(t, f)
+	p.timeout = 50 * time.Millisecond
+	err := p.follow(t.Context(), t.Context(), f.final)
+	if code, _ := codeOf(err); code != exitNoAnswer || !strings.Contains(err.Error(), "not final after 50ms") {
+		t.Errorf("exit %d: %v", code, err)
 	}
 }
 
@@ -262,7 +264,7 @@ func TestPushUsage(t *testing.T) {
 		{"http off loopback", []string{"--server", "http://skadi.example.com", "web-1", "status"}, "skd_x", 2, "https://"},
 		{"a flag of the message", []string{"--server", "https://x", "web-1", "deploy", "--force"}, "skd_x", 2, "put -- before"},
 		{"bad timeout", []string{"--server", "https://x", "--timeout", "-1s", "web-1", "status"}, "skd_x", 2, "--timeout"},
-		{"out of reach", []string{"--server", "http://127.0.0.1:1", "web-1", "status"}, "skd_x", exitNoAnswer, "did not answer"},
+		{"out of reach", []string{"--timeout", "50ms", "--server", "http://127.0.0.1:1", "web-1", "status"}, "skd_x", exitNoAnswer, "did not answer"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

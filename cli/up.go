@@ -48,7 +48,7 @@ Ctrl-C takes nothing new in and waits for what runs; a second one ends at once.`
 	f := c.Flags()
 	f.StringVar(&u.data, "data", "", "the state folder: database, log, journal; default is the user's own")
 	f.StringVar(&u.listen, "listen", "", "the API's address; default 127.0.0.1:8080, or a free port if that is taken")
-	f.StringVarP(&u.config, "config", "c", "", "a config file, for adapters and access rules of your own")
+	f.StringVarP(&u.config, "config", "c", "", "a config file, for adapters and access rules of your own; its database, if it names none, is in --data or else beside it")
 	return c
 }
 
@@ -132,7 +132,7 @@ func (u *up) run(ctx context.Context) (err error) {
 	}
 
 	if term.Interactive() {
-		u.welcome(server, dir)
+		u.welcome(server, cfg, dir)
 	}
 	receiving, endReceiving := context.WithCancel(first)
 	received := make(chan struct{})
@@ -154,8 +154,8 @@ func (u *up) run(ctx context.Context) (err error) {
 	return s.finish(first, endRunning, agentEnded)
 }
 
-// settings are the config file's, or the defaults with the database in the
-// state folder.
+// settings are the config file's, or the defaults. A database that no file names
+// is in the state folder; but that of a file alone is where `skadi serve` has it.
 func (u *up) settings(dir string) (*config.Config, error) {
 	cfg := config.Default()
 	if u.config != "" {
@@ -164,7 +164,8 @@ func (u *up) settings(dir string) (*config.Config, error) {
 			return nil, err
 		}
 		u.listenGiven = u.listenGiven || cfg.Listen != config.Default().Listen
-	} else {
+	}
+	if u.config == "" || u.data != "" && !cfg.NamesDatabase() {
 		cfg.Store.Path = filepath.Join(dir, databaseFile)
 	}
 	if u.listen != "" {
@@ -207,11 +208,19 @@ func (u *up) listenOn(ctx context.Context, cfg *config.Config, log *slog.Logger)
 }
 
 // welcome says what to type and where the API is.
-func (u *up) welcome(server *httpapi.Server, dir string) {
+func (u *up) welcome(server *httpapi.Server, cfg *config.Config, dir string) {
 	fmt.Fprintf(u.out, "Skadi is up. Type %q, or %q to see what else there is; Ctrl-C ends.\n", "local hello Ada", "help")
+	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), u.flag(cfg, dir))
+}
+
+// flag is what other commands need to work on the same database.
+func (u *up) flag(cfg *config.Config, dir string) string {
 	db := &database{config: u.config, data: u.data}
+	if u.data != "" && !cfg.NamesDatabase() {
+		db.config = ""
+	}
 	if db.assumed() {
 		db.data = dir // the file that is here names another
 	}
-	fmt.Fprintf(u.out, "The API listens on %s; `skadi tokens create NAME --role admin%s` opens it.\n", server.URL(), db.flag())
+	return db.flag()
 }

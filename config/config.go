@@ -47,6 +47,7 @@ type Config struct {
 	warnings *warnings
 	files    []string
 	doc      *strictyaml.Document
+	file     string
 }
 
 // Place finds the places in the file of an error about values of it; see

@@ -46,7 +46,7 @@ func Load(path string, checks ...Check) (*Config, error) {
 	}
 	c, faults := parse(path, data, lookup)
 	slices.Sort(files)
-	c.files = slices.Compact(files)
+	c.files, c.file = slices.Compact(files), path
 	for _, p := range []*string{&c.Store.Path, &c.TLS.Cert, &c.TLS.Key} {
 		*p = within(folder, *p)
 	}
@@ -64,6 +64,16 @@ func Load(path string, checks ...Check) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// File is the file that the config was loaded from, as its name was given;
+// empty if it was not.
+func (c *Config) File() string { return c.file }
+
+// NamesDatabase reports whether the file says where the database is, and does
+// not leave that to the default.
+func (c *Config) NamesDatabase() bool {
+	return c.Store.Driver != SQLite || c.doc != nil && c.doc.Has("store.path")
 }
 
 // SecretFiles are the files that the config refers to as ${file:PATH}.

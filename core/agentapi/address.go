@@ -35,10 +35,29 @@ func CheckServer(address string) (*url.URL, error) {
 		return nil, fmt.Errorf("the server's address %q: %w, since it would show the token to the network; use https://", address, ErrPlainHTTP)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	if before, found := strings.CutSuffix(u.Path, "/v1"); found || strings.Contains(before, "/v1/") {
+	if ofCall(u.Path) {
 		return nil, fmt.Errorf("the server's address %q must end before /v1, which every call adds to it", address)
 	}
 	return u, nil
+}
+
+// ofCall reports whether path goes as far as a call. A gateway may well have a
+// /v1/ of its own before.
+func ofCall(path string) bool {
+	if strings.HasSuffix(path, "/v1") {
+		return true
+	}
+	for rest := path; ; {
+		_, after, found := strings.Cut(rest, "/v1/")
+		if !found {
+			return false
+		}
+		switch call, _, _ := strings.Cut(after, "/"); call {
+		case "jobs", "agents", "agent", "events", "accounts", "nodes", "reload":
+			return true
+		}
+		rest = "/" + after // /v1/v1/jobs
+	}
 }
 
 func loopback(host string) bool {

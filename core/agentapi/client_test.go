@@ -60,6 +60,10 @@ func TestCheckServer(t *testing.T) {
 		{"http://127.0.0.1:8080/v1", "", "must end before /v1"},
 		{"https://skadi.example.com/skadi/v1/", "", "must end before /v1"},
 		{"https://skadi.example.com/v1/jobs", "", "must end before /v1"},
+		{"https://gw.example.com/api/v1/skadi/v1/jobs/1", "", "must end before /v1"},
+		{"https://gw.example.com/v1/v1/agent/poll", "", "must end before /v1"},
+		{"https://gw.example.com/api/v1/skadi/", "https://gw.example.com/api/v1/skadi", ""},
+		{"https://gw.example.com/v1/jobserver", "https://gw.example.com/v1/jobserver", ""},
 		{"https://skadi.example.com/v1x", "https://skadi.example.com/v1x", ""},
 	} {
 		u, err := agentapi.CheckServer(tc.in)

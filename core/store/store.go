@@ -65,10 +65,23 @@ type Schema struct {
 func (s Schema) Err() error {
 	switch {
 	case s.Version < s.Newest:
-		return fmt.Errorf("its schema has version %d and this program needs %d: run `skadi migrate up`", s.Version, s.Newest)
+		return &BehindError{Schema: s}
 	case s.Version > s.Newest && (s.MinReader == 0 || s.MinReader > s.Newest):
 		return fmt.Errorf("it was written by a newer Skadi: its schema has version %d and this program knows up to %d; "+
 			"run the newer program, or restore a backup made before the upgrade", s.Version, s.Newest)
 	}
 	return nil
+}
+
+// BehindError says that a schema is to be brought up to date first.
+type BehindError struct{ Schema Schema }
+
+func (e *BehindError) Error() string { return e.With("skadi migrate up") }
+
+// With is the error's text with the command that mends it.
+func (e *BehindError) With(command string) string {
+	if e.Schema.Version == 0 {
+		return fmt.Sprintf("it has no schema yet: run `%s`", command)
+	}
+	return fmt.Sprintf("its schema has version %d and this program needs %d: run `%s`", e.Schema.Version, e.Schema.Newest, command)
 }
