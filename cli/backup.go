@@ -91,6 +91,9 @@ revoked after it stay so; those made after it must be made anew, and are named.`
 		if err := notOfServers(p, "restore"); err != nil {
 			return err
 		}
+		if p.unnamed && !p.exists() {
+			return fmt.Errorf("there is no database at %s to put the backup in the place of; name the place with --data DIR or -c FILE", p.Path)
+		}
 		if err := p.make(true); err != nil {
 			return err
 		}

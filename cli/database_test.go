@@ -39,6 +39,18 @@ func TestNothingIsMadeUnnamed(t *testing.T) {
 	}
 }
 
+// TestRestoreToNowhere is of a machine that has only the backup.
+func TestRestoreToNowhere(t *testing.T) {
+	_, state := elsewhere(t)
+	code, _, stderr := skadi(t, "restore", "skadi.backup")
+	if code != exitFailed || !strings.Contains(stderr, "no database at "+state) || !strings.Contains(stderr, "name the place with --data DIR or -c FILE") || strings.Contains(stderr, "first") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if made, err := os.ReadDir(state); err != nil || len(made) > 0 {
+		t.Errorf("made %v, %v", made, err)
+	}
+}
+
 // TestNoDatabaseThatMayNotBeMade wants the one command that makes it.
 func TestNoDatabaseThatMayNotBeMade(t *testing.T) {
 	here, _ := elsewhere(t)

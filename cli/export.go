@@ -30,7 +30,8 @@ database itself, also while the server runs, or with --server calls the API, whe
 the token decides which jobs there are.
 
 An export that broke off goes on after the last job that it printed: --after takes
-that job's code. What was made meanwhile is not in it.`,
+that job's code. What was made meanwhile is not in it. A code beyond the newest
+job's is refused.`,
 		Example: `  skadi export -c /etc/skadi/skadi.yaml > jobs.jsonl
   skadi export --agent web-1 --status failed --limit 100 | jq .result.output
   skadi export --after "$(tail -n 1 jobs.jsonl | jq -r .code)" >> jobs.jsonl
@@ -115,6 +116,15 @@ func (e *export) fromDatabase(ctx context.Context, put func(agentapi.Job) error)
 		return err
 	}
 	defer func() { err = joined(err, o.store.Close) }()
+	if e.filter.Before > 0 {
+		newest, err := o.jobs.Jobs(ctx, job.Filter{Space: e.filter.Space, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(newest) == 0 || newest[0].Num < e.filter.Before {
+			return e.unknownAfter()
+		}
+	}
 	for f := e.filter; ; {
 		f.Limit = exportPage
 		jobs, err := o.jobs.Jobs(ctx, f)
@@ -138,6 +148,30 @@ func (e *export) fromDatabase(ctx context.Context, put func(agentapi.Job) error)
 	}
 }
 
+// unknownAfter refuses a code beyond the newest job's, before which everything
+// is. One before it may be of a job that is no longer kept, and is a place to go
+// on from all the same.
+func (e *export) unknownAfter() error {
+	return usage("--after %s: no job has this code; take that of the job printed last", job.EncodeCode(e.filter.Before))
+}
+
+// newestOf is the number of the newest job that the token may see; 0: none.
+func newestOf(ctx context.Context, client *agentapi.Client) (int64, error) {
+	for f := (agentapi.JobFilter{Limit: 1}); ; {
+		page, err := client.Jobs(ctx, f)
+		if err != nil {
+			return 0, err
+		}
+		if len(page.Jobs) > 0 {
+			num, _ := job.ParseCode(page.Jobs[0].Code)
+			return num, nil
+		}
+		if f.Cursor = page.NextCursor; f.Cursor == "" {
+			return 0, nil
+		}
+	}
+}
+
 func (e *export) overAPI(ctx context.Context, put func(agentapi.Job) error) error {
 	client, err := e.remote.connect("read")
 	if err != nil {
@@ -145,6 +179,13 @@ func (e *export) overAPI(ctx context.Context, put func(agentapi.Job) error) erro
 	}
 	f := agentapi.JobFilter{Agent: e.filter.Agent, Status: string(e.filter.Status), Limit: exportPage}
 	if e.filter.Before > 0 {
+		newest, err := newestOf(ctx, client)
+		if err != nil {
+			return notListed(err)
+		}
+		if newest < e.filter.Before {
+			return e.unknownAfter()
+		}
 		f.Cursor = strconv.FormatInt(e.filter.Before, 36)
 	}
 	for {

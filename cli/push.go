@@ -50,7 +50,7 @@ While the server is out of reach or answers that it cannot now, the message is s
 again for 30s, or for --timeout if that is shorter; that makes one job all the same.
 
 Ctrl-C (or SIGTERM) while waiting asks for the job to be canceled and waits for
-what comes of it; a second one leaves at once.
+what comes of it; a second one leaves within seconds.
 
 Exit codes: 0 succeeded, 1 failed, 2 wrong usage or refused by the server,
 3 expired, 4 canceled, 5 no answer: server out of reach, or --timeout is over.`,
@@ -235,7 +235,7 @@ func (p *push) show(ctx context.Context, j agentapi.Job) (agentapi.Job, error) {
 func (p *push) cancel(ctx context.Context, j agentapi.Job) bool {
 	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), cancelPatience)
 	defer end()
-	fmt.Fprintf(p.err, "\ncanceling #%s; Ctrl-C again leaves at once\n", j.Code)
+	fmt.Fprintf(p.err, "\ncanceling #%s; Ctrl-C again leaves within seconds\n", j.Code)
 	_, _, err := p.client.Cancel(ctx, j.ID)
 	var problem *agentapi.Problem
 	if err != nil && (!errors.As(err, &problem) || problem.Type != agentapi.ProblemJobFinal) {

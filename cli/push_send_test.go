@@ -127,3 +127,35 @@ func TestPushTimeoutWhileSending(t *testing.T) {
 		}
 	})
 }
+
+// TestPushLeavesAHungServer has a second signal come while the cancel of the
+// first is not answered.
+func TestPushLeavesAHungServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := answers(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		client, err := agentapi.NewClient(agentapi.ClientConfig{
+			Server: "https://skadi.example.com", Token: "skd_x", HTTP: &http.Client{Transport: server},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, interrupt := context.WithCancel(t.Context())
+		second, leave := context.WithCancel(t.Context())
+		interrupt()
+		time.AfterFunc(time.Second, leave)
+		var stderr bytes.Buffer
+		begin := time.Now()
+		p := &push{timeout: time.Hour, client: client, out: io.Discard, err: &stderr}
+		err = p.follow(first, second, agentapi.Job{ID: "job-1", Code: "k7f3q2", Status: "queuing"})
+		if took := time.Since(begin); took > cancelPatience || !strings.Contains(err.Error(), "#k7f3q2 may still run") {
+			t.Errorf("%v after %s", err, took)
+		}
+		if said := stderr.String(); !strings.Contains(said, "Ctrl-C again leaves within seconds") {
+			t.Errorf("said %q", said)
+		}
+	})
+}

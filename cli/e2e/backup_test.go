@@ -64,6 +64,12 @@ func TestBackupRestoreExport(t *testing.T) {
 		t.Errorf("failed: %s", got)
 	}
 	skadi(t, "export", "--data", data, "--after", "?").expect(t, 2)
+	for _, where := range [][]string{{"--data", data}, {"--server", url}} {
+		r := skadiIn(t, "", env, append([]string{"export", "--after", "zzzzzz"}, where...)...).expect(t, 2)
+		if contains(t, r.stderr, "no job has this code"); r.stdout != "" {
+			t.Errorf("an export after a job that is not there has %q", r.stdout)
+		}
+	}
 
 	contains(t, skadi(t, "restore", backup, "--data", data).expect(t, 1).stderr, "a server works on")
 	up.signal(15)

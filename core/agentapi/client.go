@@ -129,7 +129,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, c.explain(err)
 	}
 	defer func() {
 		drain(res.Body)
@@ -212,6 +212,22 @@ func (c *Client) problem(req *http.Request, res *http.Response) *Problem {
 	p.Detail = strings.ReplaceAll(p.Detail, token, "<token>")
 	p.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now)
 	return p
+}
+
+// explain says what to do about a server that has no TLS where it is expected,
+// which is no use to ask again.
+func (c *Client) explain(err error) error {
+	if !errors.Is(err, http.ErrSchemeMismatch) {
+		return err
+	}
+	mend := "it needs a certificate, or a proxy that has one before it"
+	if loopback(c.base.Hostname()) {
+		mend = fmt.Sprintf("write http://%s", c.base.Host+c.base.Path)
+	}
+	return &Problem{
+		Type: "about:blank", Title: "the server speaks http", Status: http.StatusBadRequest,
+		Detail: fmt.Sprintf("the server at %s speaks http: %s", c.base, mend),
+	}
 }
 
 // wantsTLS reports whether the answer to a call over plain HTTP is what servers

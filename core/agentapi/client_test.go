@@ -1,10 +1,12 @@
 package agentapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -317,6 +319,7 @@ func TestAddressesThatAreNotRight(t *testing.T) {
 	https := secure.URL
 	for name, tc := range map[string]struct{ server, want string }{
 		"https is spoken there":  {strings.Replace(https, "https", "http", 1), "speaks https: write " + https},
+		"http is spoken there":   {strings.Replace(plain.URL, "http", "https", 1) + "/api", "speaks http: write " + plain.URL + "/api"},
 		"nothing is there":       {plain.URL + "/api", "404 Not Found to GET " + plain.URL + "/api/v1/jobs: is its address right?"},
 		"somebody else is there": {plain.URL + "/else", "404 Not Found to GET " + plain.URL + "/else/v1/jobs: is its address right?"},
 	} {
@@ -327,10 +330,35 @@ func TestAddressesThatAreNotRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(c.CloseIdle)
-			if _, err := c.Jobs(t.Context(), agentapi.JobFilter{Agent: "web-1"}); err == nil || !strings.Contains(err.Error(), tc.want) {
+			_, err = c.Jobs(t.Context(), agentapi.JobFilter{Agent: "web-1"})
+			if p := (*agentapi.Problem)(nil); !errors.As(err, &p) || p.Temporary() || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v\nlacks %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestPlainHTTPElsewhere has a server that may not be called with http:// either.
+func TestPlainHTTPElsewhere(t *testing.T) {
+	t.Parallel()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, plain.Listener.Addr().String())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := agentapi.NewClient(agentapi.ClientConfig{
+		Server: "https://skadi.example.com", Token: token, HTTP: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "the server at https://skadi.example.com speaks http: it needs a certificate"
+	if _, err := c.Agents(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v\nlacks %q", err, want)
+	}
+	if _, err := c.JobOutput(t.Context(), "job-1", 0, nil); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v\nlacks %q", err, want)
 	}
 }
 

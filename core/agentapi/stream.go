@@ -109,7 +109,7 @@ func (s *outputStream) once(ctx context.Context) (Job, error) {
 	}
 	res, err := s.c.http.Do(req)
 	if err != nil {
-		return Job{}, err
+		return Job{}, s.c.explain(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
