@@ -90,7 +90,8 @@ func (a *Adapter) serveMessage(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, "text/plain", success)
 		return
 	}
-	written(a.reply(w, in, text) && r.Context().Err() == nil)
+	// Not after: a caller who has the answer may hang up before this goes on.
+	written(r.Context().Err() == nil && a.reply(w, in, text))
 }
 
 // read verifies a call and reads what it brings.
