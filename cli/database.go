@@ -31,24 +31,23 @@ func databaseFlags(c *cobra.Command) *database {
 	return d
 }
 
-// assumed reports whether the database is that of the config file which is
-// here, as `skadi serve` takes it, since the command line names none.
-func (d *database) assumed() bool {
-	if d.config != "" || d.data != "" {
-		return false
+// file is the config that names the database: that of the command line or, if
+// this names no database, the one that is here, as `skadi serve` takes it.
+func (d *database) file() string {
+	if d.config == "" && d.data == "" {
+		if _, err := os.Stat(defaultConfig); err == nil {
+			return defaultConfig
+		}
 	}
-	_, err := os.Stat(defaultConfig)
-	return err == nil
+	return d.config
 }
 
 // flag is what another command needs to work on the same database.
 func (d *database) flag() string {
-	switch {
-	case d.assumed():
-		return " -c " + defaultConfig
-	case d.config != "":
-		return " -c " + d.config
-	case d.data != "":
+	if file := d.file(); file != "" {
+		return " -c " + file
+	}
+	if d.data != "" {
 		return " --data " + d.data
 	}
 	return ""
@@ -56,14 +55,10 @@ func (d *database) flag() string {
 
 // place returns where the database is.
 func (d *database) place() (place, error) {
-	file := d.config
-	switch {
-	case d.config != "" && d.data != "":
+	if d.config != "" && d.data != "" {
 		return place{}, usage("-c %s and --data %s name two databases: give one of them", d.config, d.data)
-	case d.assumed():
-		file = defaultConfig
 	}
-	if file != "" {
+	if file := d.file(); file != "" {
 		cfg, err := config.Load(file)
 		if err != nil {
 			return place{}, err

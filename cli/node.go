@@ -170,8 +170,7 @@ func (n *node) addAccounts(adapters map[string]chat.Factory) error {
 		return err
 	}
 	for _, a := range all {
-		n.mounts.put(a.Name, a.Adapter)
-		if err := n.accounts.Add(a); err != nil {
+		if err := n.add(a); err != nil {
 			return err
 		}
 	}
@@ -199,8 +198,12 @@ func (n *node) makeAccounts(cfg *config.Config, only []string) (made []events.Ac
 }
 
 func (n *node) addAccount(name, kind string, adapter chat.Adapter) error {
-	n.mounts.put(name, adapter)
-	return n.accounts.Add(events.Account{Name: name, Kind: kind, Adapter: adapter})
+	return n.add(events.Account{Name: name, Kind: kind, Adapter: adapter})
+}
+
+func (n *node) add(a events.Account) error {
+	n.mounts.put(a.Name, a.Adapter)
+	return n.accounts.Add(a)
 }
 
 // env is what the adapter of an account gets.

@@ -108,8 +108,6 @@ func TestAnAccountThatFailsDisturbsNoOther(t *testing.T) {
 	}
 }
 
-// TestCloseTellsWhatIsOpen stops a node right after something was said: it is
-// told before the node is closed.
 // TestLeasesOfAccounts: two mailboxes are read at the same time.
 func TestLeasesOfAccounts(t *testing.T) {
 	t.Parallel()
@@ -131,6 +129,8 @@ func TestLeasesOfAccounts(t *testing.T) {
 	}
 }
 
+// TestCloseTellsWhatIsOpen stops a node right after something was said: it is
+// told before the node is closed.
 func TestCloseTellsWhatIsOpen(t *testing.T) {
 	cfg := config.Default()
 	cfg.Store.Path = filepath.Join(t.TempDir(), databaseFile)

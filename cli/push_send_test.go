@@ -76,19 +76,13 @@ func TestPushOutlastsARestart(t *testing.T) {
 					}
 					return answered(http.StatusCreated, `{"id":"job-1"}`)
 				})
-				client, err := agentapi.NewClient(agentapi.ClientConfig{
-					Server: "https://skadi.example.com", Token: "skd_x", HTTP: &http.Client{Transport: server},
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
 				first, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
 				if tt.signal > 0 {
 					defer time.AfterFunc(tt.signal, interrupt).Stop()
 				}
 				var stderr bytes.Buffer
-				p := &push{timeout: tt.timeout, key: "push-1", client: client, err: &stderr}
+				p := &push{timeout: tt.timeout, key: "push-1", client: clientOf(t, server), err: &stderr}
 				j, err := p.send(first, t.Context(), agentapi.Push{Agent: "web-1", Message: "status"})
 				took := time.Since(begin)
 				if sent := err == nil && j.ID == "job-1"; sent != tt.sent || tries != tt.tries || took < tt.least || took > tt.until {
@@ -105,23 +99,33 @@ func TestPushOutlastsARestart(t *testing.T) {
 	}
 }
 
+func clientOf(t *testing.T, server http.RoundTripper) *agentapi.Client {
+	t.Helper()
+	c, err := agentapi.NewClient(agentapi.ClientConfig{
+		Server: "https://skadi.example.com", Token: "skd_x", HTTP: &http.Client{Transport: server},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// hung is a client of a server that never answers.
+func hung(t *testing.T) *agentapi.Client {
+	t.Helper()
+	return clientOf(t, answers(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}))
+}
+
 // TestPushTimeoutWhileSending has a server that never answers.
 func TestPushTimeoutWhileSending(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		server := answers(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		client, err := agentapi.NewClient(agentapi.ClientConfig{
-			Server: "https://skadi.example.com", Token: "skd_x", HTTP: &http.Client{Transport: server},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &push{timeout: 3 * time.Second, client: client, err: io.Discard}
-		_, err = p.send(t.Context(), t.Context(), agentapi.Push{Agent: "web-1", Message: "status"})
+		p := &push{timeout: 3 * time.Second, client: hung(t), err: io.Discard}
+		_, err := p.send(t.Context(), t.Context(), agentapi.Push{Agent: "web-1", Message: "status"})
 		if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took != 3*time.Second {
 			t.Errorf("%v after %s", err, took)
 		}
@@ -133,24 +137,14 @@ func TestPushTimeoutWhileSending(t *testing.T) {
 func TestPushLeavesAHungServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		server := answers(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		client, err := agentapi.NewClient(agentapi.ClientConfig{
-			Server: "https://skadi.example.com", Token: "skd_x", HTTP: &http.Client{Transport: server},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		first, interrupt := context.WithCancel(t.Context())
 		second, leave := context.WithCancel(t.Context())
 		interrupt()
 		time.AfterFunc(time.Second, leave)
 		var stderr bytes.Buffer
 		begin := time.Now()
-		p := &push{timeout: time.Hour, client: client, out: io.Discard, err: &stderr}
-		err = p.follow(first, second, agentapi.Job{ID: "job-1", Code: "k7f3q2", Status: "queuing"})
+		p := &push{timeout: time.Hour, client: hung(t), out: io.Discard, err: &stderr}
+		err := p.follow(first, second, agentapi.Job{ID: "job-1", Code: "k7f3q2", Status: "queuing"})
 		if took := time.Since(begin); took > cancelPatience || !strings.Contains(err.Error(), "#k7f3q2 may still run") {
 			t.Errorf("%v after %s", err, took)
 		}

@@ -219,7 +219,7 @@ func (u *up) flag(cfg *config.Config, dir string) string {
 	if u.data != "" && !cfg.NamesDatabase() {
 		db.config = ""
 	}
-	if db.assumed() {
+	if db.config == "" && db.file() != "" {
 		db.data = dir // the file that is here names another
 	}
 	return db.flag()

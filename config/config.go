@@ -52,21 +52,19 @@ type Config struct {
 
 // Place finds the places in the file of an error about values of it; see
 // strictyaml.Validator. It is nil if err is.
-func (c *Config) Place(err error) error {
+func (c *Config) Place(err error) error { return c.place("", err) }
+
+func (c *Config) place(path string, err error) error {
 	if c.doc == nil {
 		return err
 	}
-	return strictyaml.Sorted(c.doc.Place("", err)...)
+	return strictyaml.Sorted(c.doc.Place(path, err)...)
 }
 
 // CheckAccess says which names in the access rules can never match; see
 // access.Rules.CheckNames.
 func (c *Config) CheckAccess(adapter func(account string) (chat.Adapter, bool)) error {
-	err := c.Access.CheckNames(adapter)
-	if c.doc == nil {
-		return err
-	}
-	return strictyaml.Sorted(c.doc.Place("access", err)...)
+	return c.place("access", c.Access.CheckNames(adapter))
 }
 
 // CheckCertificate says why the certificate of tls cannot be served.

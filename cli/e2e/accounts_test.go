@@ -124,6 +124,24 @@ func mentionBy(t *testing.T, server, account, secret, id, user string) (status i
 	return a.StatusCode, string(text)
 }
 
+// serveAccounts runs a server of these lines of config, and returns its address
+// and the file of an admin's token. A test that fails shows its log.
+func serveAccounts(t *testing.T, config string) (p *process, server, admin string) {
+	t.Helper()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "skadi.yaml")
+	writeText(t, file, "listen: 127.0.0.1:0\n"+config)
+	p, server = serveText(t, file)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", p.out.text())
+		}
+	})
+	admin = filepath.Join(folder, "admin.token")
+	writeText(t, admin, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
+	return p, server, admin
+}
+
 // TestOneAccountWithABadToken runs a server with two accounts, of which one's
 // token was revoked: the other works, everybody can see which one does not and
 // why, no secret is shown, and it recovers when its token works again.
@@ -131,26 +149,11 @@ func TestOneAccountWithABadToken(t *testing.T) {
 	t.Parallel()
 	const good, bad, secret = "xoxb-good-hunter2", "xoxb-bad-hunter2", "signing-hunter2"
 	far := startSlackAPI(t, bad)
-	folder := t.TempDir()
-	file := filepath.Join(folder, "skadi.yaml")
 	account := func(name, token string) string {
 		return fmt.Sprintf("  - {name: %s, kind: slack, mode: http, bot_token: %s, signing_secret: %s, api_url: '%s/api/'}\n", name, token, secret, far.URL)
 	}
-	writeText(t, file, "listen: 127.0.0.1:0\nlog: {level: debug}\nadapters:\n"+account("well", good)+account("revoked", bad)+
+	p, server, admin := serveAccounts(t, "log: {level: debug}\nadapters:\n"+account("well", good)+account("revoked", bad)+
 		"access: {rules: [{who: ['well:*', 'revoked:*'], agents: ['*'], see: true}]}\n")
-	p := start(t, nil, "skadi", "serve", "-c", file)
-	m := regexp.MustCompile(`address=(http://[0-9.:]+)`).FindStringSubmatch(p.sees("msg=serving"))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
-	server := m[1]
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", p.out.text())
-		}
-	})
-	admin := filepath.Join(folder, "admin.token")
-	writeText(t, admin, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
 	accounts := func(code int) map[string]agentapi.Account {
 		t.Helper()
 		var list agentapi.AccountList
@@ -215,29 +218,13 @@ func TestAccountsOutOfReach(t *testing.T) {
 	far := startSlackAPI(t)
 	far.away = true
 	port := speechless(t)
-	folder := t.TempDir()
-	file := filepath.Join(folder, "skadi.yaml")
-	writeText(t, file, fmt.Sprintf(`listen: 127.0.0.1:0
-adapters:
+	p, server, admin := serveAccounts(t, fmt.Sprintf(`adapters:
   - {name: chat, kind: slack, mode: http, bot_token: xoxb-hunter2, signing_secret: signing-hunter2, api_url: '%s/api/'}
   - {name: inbox, kind: email, address: skadi@example.com,
      imap: {host: 127.0.0.1, port: %s, username: skadi, password: hunter2},
      smtp: {host: 127.0.0.1, port: %s, username: skadi, password: hunter2}}
 access: {rules: [{who: ['chat:*'], agents: ['*'], see: true}]}
 `, far.URL, port, port))
-	p := start(t, nil, "skadi", "serve", "-c", file)
-	m := regexp.MustCompile(`address=(http://[0-9.:]+)`).FindStringSubmatch(p.sees("msg=serving"))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
-	server := m[1]
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", p.out.text())
-		}
-	})
-	admin := filepath.Join(folder, "admin.token")
-	writeText(t, admin, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
 	ready := func() string {
 		_, text := fetch(t, server+"/readyz")
 		return text

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,12 +40,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	writeText(t, tokenFile, "xoxb-changing-0-hunter2\n")
 	writeText(t, file, config(""))
-	p := start(t, nil, "skadi", "serve", "-c", file)
-	m := regexp.MustCompile(`address=(http://[0-9.:]+)`).FindStringSubmatch(p.sees("msg=serving"))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
-	server := m[1]
+	p, server := serveText(t, file)
 	admin := clientOf(t, server, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
 	writeText(t, filepath.Join(folder, "web-1.token"), token(t, "agents", "create", "web-1", "-c", file))
 	writeText(t, filepath.Join(folder, "agentd.yaml"), "server: "+server+"\ntoken_file: web-1.token\nstate_dir: ./state\n"+
@@ -184,12 +178,7 @@ func TestReload(t *testing.T) {
 	}
 	const base = "listen: 127.0.0.1:0\nlog: {format: json}\n"
 	writeText(t, file, base)
-	p := start(t, nil, "skadi", "serve", "-c", file)
-	m := served.FindStringSubmatch(p.sees(`"msg":"serving"`))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
-	server := m[1]
+	_, server := serveFile(t, file)
 	writeText(t, adminFile, token(t, "tokens", "create", "root", "--role", "admin", "-c", file))
 	push := token(t, "tokens", "create", "ci", "--role", "push", "-c", file)
 	reload := func(code int, text string) result {

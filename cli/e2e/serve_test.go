@@ -23,12 +23,30 @@ func startServe(t *testing.T, more string) (p *process, url, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "skadi.yaml")
 	writeText(t, file, "listen: 127.0.0.1:0\nlog: {format: json}\n"+more)
+	p, url = serveFile(t, file)
+	return p, url, file
+}
+
+// serveFile runs `skadi serve` on a config file whose log is JSON.
+func serveFile(t *testing.T, file string) (p *process, url string) {
+	t.Helper()
+	return serveUntil(t, file, `"msg":"serving"`, served)
+}
+
+// serveText is serveFile for a log of text.
+func serveText(t *testing.T, file string) (p *process, url string) {
+	t.Helper()
+	return serveUntil(t, file, "msg=serving", regexp.MustCompile(`address=(http://[0-9.:]+)`))
+}
+
+func serveUntil(t *testing.T, file, serving string, address *regexp.Regexp) (p *process, url string) {
+	t.Helper()
 	p = start(t, nil, "skadi", "serve", "-c", file)
-	m := served.FindStringSubmatch(p.sees(`"msg":"serving"`))
+	m := address.FindStringSubmatch(p.sees(serving))
 	if m == nil {
 		t.Fatalf("no address in the log:\n%s", p.out.text())
 	}
-	return p, m[1], file
+	return p, m[1]
 }
 
 func TestServe(t *testing.T) {
@@ -176,13 +194,9 @@ func TestConfigCheck(t *testing.T) {
 
 	// An agent that hands text to a shell makes the wildcard worth a warning,
 	// once the server has heard of it.
-	p := start(t, nil, "skadi", "serve", "-c", file)
-	m := regexp.MustCompile(`address=(http://[0-9.:]+)`).FindStringSubmatch(p.sees("msg=serving"))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
+	_, url := serveText(t, file)
 	agent := token(t, "agents", "create", "web-1", "-c", file)
-	if status := call(t, http.MethodPost, m[1]+"/v1/agent/poll", agent, `{"max":0,"commands":[{"name":"run","open":true}]}`); status != http.StatusOK {
+	if status := call(t, http.MethodPost, url+"/v1/agent/poll", agent, `{"max":0,"commands":[{"name":"run","open":true}]}`); status != http.StatusOK {
 		t.Fatalf("poll: %d", status)
 	}
 	r = skadi(t, "config", "check", "-c", file).expect(t, 0)

@@ -112,17 +112,6 @@ func TestStoreCopy(t *testing.T) {
 	p.ends()
 }
 
-// serveFile runs `skadi serve` on a config file.
-func serveFile(t *testing.T, file string) (p *process, url string) {
-	t.Helper()
-	p = start(t, nil, "skadi", "serve", "-c", file)
-	m := served.FindStringSubmatch(p.sees(`"msg":"serving"`))
-	if m == nil {
-		t.Fatalf("no address in the log:\n%s", p.out.text())
-	}
-	return p, m[1]
-}
-
 func expectOutputs(ctx context.Context, t *testing.T, c *agentapi.Client, jobs map[string]agentapi.Job, outputs map[string]string) {
 	t.Helper()
 	for message, output := range outputs {

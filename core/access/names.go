@@ -55,12 +55,14 @@ func (n *naming) of(entry string) (a chat.Adapter, name string) {
 func (n *naming) check(at string, entries []string, ask func(chat.Naming, string) error) {
 	for i, e := range entries {
 		a, name := n.of(e)
-		if account := Principal(e).Account(); account == TokenAccount && name != "" && name != "*" && !tokenName.MatchString(name) {
-			n.fail(fmt.Sprintf("%s[%d]", at, i), "%q can never match: no token can have the name %q", e, name)
+		if name == "" || name == "*" {
 			continue
 		}
+		if Principal(e).Account() == TokenAccount && !tokenName.MatchString(name) {
+			n.fail(fmt.Sprintf("%s[%d]", at, i), "%q can never match: no token can have the name %q", e, name)
+		}
 		knows, ok := a.(chat.Naming)
-		if !ok || name == "" || name == "*" {
+		if !ok {
 			continue
 		}
 		if err := ask(knows, name); err != nil {

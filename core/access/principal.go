@@ -145,14 +145,11 @@ func (p people) onlyHas(who string) bool {
 // onlyTokens reports whether there is somebody in the set, and none of them is
 // anything but a token.
 func (p people) onlyTokens() bool {
-	for name := range p.names {
-		if Principal(name).Account() != TokenAccount {
-			return false
-		}
-	}
-	for of := range p.everyone {
-		if Principal(of).Account() != TokenAccount {
-			return false
+	for _, set := range []map[string]bool{p.names, p.everyone} {
+		for who := range set {
+			if Principal(who).Account() != TokenAccount {
+				return false
+			}
 		}
 	}
 	return !p.isEmpty()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,12 +205,16 @@ func TestDialRefusesAFamilyOfMixedAddresses(t *testing.T) {
 func TestRebindingNamesAreRefusedEachTime(t *testing.T) {
 	t.Parallel()
 	var inside atomic.Int32
-	port := listenAt(t, "127.0.0.2", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Connection", "close")
-	})
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
-	if err != nil {
-		t.Skip("the port is taken:", err)
+	var port string
+	var l net.Listener
+	for l == nil { // a port that is free at both
+		port = listenAt(t, "127.0.0.2", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+		})
+		var err error
+		if l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
 	}
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside.Add(1) }), ReadHeaderTimeout: time.Minute}}
 	srv.Start()

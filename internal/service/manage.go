@@ -138,7 +138,7 @@ func (u Unit) wordsOf(system string) Words {
 	if system == "darwin" {
 		return Words{Start: "launchctl load /Library/LaunchDaemons/" + u.Name + ".plist", Why: "/var/log/" + u.Name + ".err.log", Data: "its state folder"}
 	}
-	return Words{Start: "systemctl start " + u.Name, Why: "journalctl -u " + u.Name, Data: "/var/lib/" + u.Name}
+	return Words{Start: "systemctl start " + u.Name, Why: "journalctl -u " + u.Name, Data: u.stateFolder()}
 }
 
 // file is the unit's own, where there is systemd.

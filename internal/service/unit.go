@@ -114,7 +114,7 @@ func (u Unit) Systemd() string {
 	line("EnvironmentFile=-/etc/default/%s", u.Name)
 	line("StateDirectory=%s", u.Name)
 	line("StateDirectoryMode=0700")
-	line("WorkingDirectory=/var/lib/%s", u.Name)
+	line("WorkingDirectory=%s", u.stateFolder())
 	if !u.Unconfined {
 		for _, dir := range u.Writable {
 			line("ReadWritePaths=%s", quoted(dir))

@@ -82,6 +82,19 @@ func TestUnreadAlone(t *testing.T) {
 	})
 }
 
+// afterFailing has b lead for an hour after a, which never reads.
+func afterFailing(t *testing.T, a, b *reader, how func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- a.lead(ctx, a.fails) }()
+	synctest.Wait()
+	if err := errors.Join(b.lead(ctx, how), <-done); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestUnreadByAll: of nodes none of which can read none takes another for one
 // that can.
 func TestUnreadByAll(t *testing.T) {
@@ -89,14 +102,7 @@ func TestUnreadByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l leases
 		a, b := newReader(t, &l, "a"), newReader(t, &l, "b")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		done := make(chan error, 1)
-		go func() { done <- a.lead(ctx, a.fails) }()
-		synctest.Wait()
-		if err := errors.Join(b.lead(ctx, b.fails), <-done); err != nil {
-			t.Error(err)
-		}
+		afterFailing(t, a, b, b.fails)
 		if len(a.holds) < 10 || len(b.holds) < 10 {
 			t.Errorf("they try after %v and %v", a.holds, b.holds)
 		}
@@ -113,14 +119,7 @@ func TestUnreadByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l leases
 		a, b := newReader(t, &l, "a"), newReader(t, &l, "b")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		done := make(chan error, 1)
-		go func() { done <- a.lead(ctx, a.fails) }()
-		synctest.Wait()
-		if err := errors.Join(b.lead(ctx, b.reads), <-done); err != nil {
-			t.Error(err)
-		}
+		afterFailing(t, a, b, b.reads)
 		if len(a.holds) != 1 || len(b.holds) != 1 || b.holds[0] > 2*time.Minute {
 			t.Errorf("they read after %v and %v", a.holds, b.holds)
 		}
